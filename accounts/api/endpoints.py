@@ -1,0 +1,72 @@
+"""What every endpoint of an organisation shares: who asks, what they saw, and how one object is answered."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
+from rest_framework.viewsets import GenericViewSet
+
+from accounts.actors import Actor
+from accounts.errors import NotFound
+from accounts.preconditions import Tagged
+
+
+class Endpoint(GenericViewSet[Any]):
+    """A set of rows of the actor's own organisation. A row of another is not found, as if it were not there."""
+
+    list_name: ClassVar[str] = "items"
+    ordering: ClassVar[tuple[str, ...]] = ("created_at", "id")
+    lookup_url_kwarg = "id"
+    missing: ClassVar[str] = "There is no such object in this organisation."
+
+    @property
+    def actor(self) -> Actor:
+        actor: Actor = self.request.user  # type: ignore[assignment]  # our authentication makes it an Actor
+        return actor
+
+    @property
+    def expected(self) -> str | None:
+        """The tags that the client says it saw."""
+        return self.request.headers.get("If-Match")
+
+    def found(self) -> Any:
+        """The row that the address names. Raises NotFound."""
+        row = self.get_queryset().filter(pk=self.kwargs[str(self.lookup_url_kwarg)]).first()
+        if row is None:
+            raise NotFound(self.missing)
+        return row
+
+    def read_body(self, serializer: type[BaseSerializer[Any]], *, partial: bool = False) -> dict[str, Any]:
+        """The checked body. Raises DRF's ValidationError, and Malformed for a field that does not exist."""
+        reader = serializer(data=self.request.data, partial=partial, context=self.get_serializer_context())
+        reader.is_valid(raise_exception=True)
+        body: dict[str, Any] = reader.validated_data
+        return body
+
+    def represent(self, row: Any) -> Mapping[str, Any]:
+        """The object as clients see it."""
+        shown: Mapping[str, Any] = self.get_serializer(row).data
+        return shown
+
+    def etag(self, row: Tagged) -> str:
+        return f'"{row.tag}"'
+
+    def answer(self, row: Any, status: int = 200, **headers: str) -> Response:
+        """One object, with its tag; 304 for a client that has just this."""
+        etag = self.etag(row)
+        if self.request.method == "GET" and etag in _tags(self.request.headers.get("If-None-Match", "")):
+            return Response(status=304, headers={"ETag": etag})
+        return Response(self.represent(row), status=status, headers={"ETag": etag, **headers})
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return self.answer(self.found())
+
+
+def _tags(header: str) -> set[str]:
+    return {tag.strip().removeprefix("W/") for tag in header.split(",")}

@@ -1,0 +1,73 @@
+"""Bodies, read strictly: a field that does not exist is refused, and text, numbers and flags are what JSON says."""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from rest_framework import serializers
+
+from accounts.errors import Detail, Malformed
+
+
+class Body(serializers.Serializer[Any]):
+    """The body of a write."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            writable = [name for name, field in self.fields.items() if not field.read_only]
+            details = [_unknown(name, writable) for name in data if name not in writable]
+            if details:
+                raise Malformed(details[0].message, details)
+        return super().to_internal_value(data)
+
+
+class Text(serializers.CharField):
+    """A JSON string; a number is not silently made into one, and blanks around it are the client's to keep."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"trim_whitespace": False, **options})
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            raise serializers.ValidationError("This must be a string.", code="wrong_type")
+        return super().to_internal_value(data)
+
+
+class Name(Text):
+    """A name for people: no blanks around it, no control characters."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"max_length": 200, **options})
+
+    def to_internal_value(self, data: Any) -> str:
+        text = super().to_internal_value(data)
+        if text != text.strip():
+            raise serializers.ValidationError("This must not begin or end with white space.", code="blanks")
+        if not text.isprintable():
+            raise serializers.ValidationError("This must not hold control characters.", code="control_character")
+        return text
+
+
+class Flag(serializers.BooleanField):
+    """true or false, and nothing that merely looks like it."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            raise serializers.ValidationError("This must be true or false.", code="wrong_type")
+        return data
+
+
+class Choice(serializers.ChoiceField):
+    """One of a few strings."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, str) or data not in self.choices:
+            known = ", ".join(str(choice) for choice in self.choices)
+            raise serializers.ValidationError(f"This must be one of: {known}.", code="not_a_choice")
+        return data
+
+
+def _unknown(name: str, known: list[str]) -> Detail:
+    near = get_close_matches(name, known, n=1)
+    hint = f"Did you mean {near[0]}?" if near else f"Known here: {', '.join(known)}."
+    return Detail(name[:64], "unknown_field", f"There is no field named {name[:64]!a}. {hint}")

@@ -1,0 +1,48 @@
+"""The guard of the login: so many attempts at one email, then a pause, the same for emails that nobody has."""
+
+import hashlib
+from datetime import datetime
+
+from django.conf import settings
+from django.db.models import Case, F, Q, QuerySet, Value, When
+from django.utils import timezone
+
+from accounts.errors import TooManyAttempts
+from accounts.models import LoginGuard
+
+
+def reserve_attempt(email: str) -> None:
+    """Take one of the attempts before any password is looked at, so that guesses made side by side count too.
+
+    Raises TooManyAttempts with the seconds to wait.
+    """
+    now = timezone.now()
+    guard = LoginGuard.objects.filter(email_hash=_hash(email))
+    if _take(guard.filter(Q(window_ends_at__lte=now) | Q(attempts__lt=settings.LOGIN_ATTEMPTS)), now):
+        return
+    fresh = LoginGuard(email_hash=_hash(email), window_ends_at=now)
+    LoginGuard.objects.bulk_create([fresh], ignore_conflicts=True)
+    if _take(guard.filter(Q(window_ends_at__lte=now) | Q(attempts__lt=settings.LOGIN_ATTEMPTS)), now):
+        return
+    raise _locked(guard, now)
+
+
+def forget_attempts(email: str) -> None:
+    """After a right password the count starts anew."""
+    LoginGuard.objects.filter(email_hash=_hash(email)).delete()
+
+
+def _take(guard: QuerySet[LoginGuard], now: datetime) -> bool:
+    attempts = Case(When(window_ends_at__lte=now, then=Value(1)), default=F("attempts") + 1)
+    return guard.update(attempts=attempts, window_ends_at=now + settings.LOGIN_LOCKOUT) == 1
+
+
+def _locked(guard: QuerySet[LoginGuard], now: datetime) -> TooManyAttempts:
+    window_ends_at = guard.values_list("window_ends_at", flat=True).first() or now
+    seconds = max(1, int((window_ends_at - now).total_seconds()) + 1)
+    message = f"Too many failed logins for this account. Try again in {seconds} seconds."
+    return TooManyAttempts(message, seconds, code="ACCOUNT_LOCKED")
+
+
+def _hash(email: str) -> str:
+    return hashlib.sha256(email.strip().lower().encode()).hexdigest()

@@ -1,0 +1,47 @@
+"""Making and revoking the long-lived tokens of programs."""
+
+from datetime import datetime
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts import audit
+from accounts.actors import Actor
+from accounts.credentials import TOKEN_PREFIX, hashed, new_secret
+from accounts.errors import Invalid, NotFound
+from accounts.models import ApiToken
+from accounts.roles import Role
+
+
+@transaction.atomic
+def issue_token(*, actor: Actor, name: str, scope: Role, expires_at: datetime | None = None) -> tuple[ApiToken, str]:
+    """A token and its secret, which is shown this once and kept nowhere. Raises Invalid for an expiry in the past."""
+    if expires_at is not None and expires_at <= timezone.now():
+        raise Invalid.because("expires_at", "in_the_past", "expires_at is in the past. Give a time to come, or none.")
+    secret = TOKEN_PREFIX + new_secret()
+    token = ApiToken.objects.create(
+        organisation_id=actor.organisation_id,
+        name=name,
+        scope=scope.value,
+        token_hash=hashed(secret),
+        hint=secret[-4:],
+        created_by=actor.label,
+        expires_at=expires_at,
+    )
+    expiry = expires_at.isoformat() if expires_at else None
+    changes = {"name": (None, name), "scope": (None, scope.value), "expires_at": (None, expiry)}
+    audit.record(actor=actor, action="token.issued", resource_type="token", resource=token, label=name, changes=changes)
+    return token, secret
+
+
+@transaction.atomic
+def revoke_token(*, actor: Actor, token_id: str) -> ApiToken:
+    """Make a token useless from the next request on. Raises NotFound."""
+    live = ApiToken.objects.in_organisation(actor.organisation_id).unrevoked()
+    token = live.select_for_update().filter(pk=token_id).first()
+    if token is None:
+        raise NotFound("There is no such token in this organisation.")
+    token.revoked_at = timezone.now()
+    token.save(update_fields=["revoked_at"])
+    audit.record(actor=actor, action="token.revoked", resource_type="token", resource=token, label=token.name)
+    return token

@@ -1,0 +1,61 @@
+"""The whole address map. No address ends in a slash; `/v1` is for programs, `/admin/` for people."""
+
+from django.contrib import admin
+from django.urls import path
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
+
+from accounts.api.audit_log import AuditLogEndpoint
+from accounts.api.sessions import LoginEndpoint, SessionEndpoint
+from accounts.api.users import UserEndpoint
+from config.health import livez, readyz
+from integrations.api.catalogue import CatalogueEndpoint
+from integrations.api.revisions import RevisionEndpoint
+from pipelines.api.pins import FleetEndpoint, PinEndpoint
+from pipelines.api.pipelines import HistoryEndpoint, ParameterEndpoint, PipelineEndpoint
+from pipelines.api.tokens import TokenEndpoint
+from pipelines.api.usages import DiffEndpoint, UsageEndpoint, UsedTemplateEndpoint
+
+LIST = {"get": "list", "post": "create"}
+ONE = {"get": "retrieve", "put": "update", "patch": "update", "delete": "destroy"}
+
+PIPELINES = "v1/admin/pipelines"
+TEMPLATES = "v1/admin/integration-templates"
+REVISION = f"{TEMPLATES}/<str:template_id>/revisions/<str:id>"
+
+urlpatterns = [
+    path("v1/admin/auth/login", LoginEndpoint.as_view({"post": "login"})),
+    path("v1/admin/auth/refresh", LoginEndpoint.as_view({"post": "refresh"})),
+    path("v1/admin/auth/logout", SessionEndpoint.as_view({"post": "logout"})),
+    path("v1/admin/me", SessionEndpoint.as_view({"get": "me"})),
+    path("v1/admin/users", UserEndpoint.as_view(LIST)),
+    path("v1/admin/users/<str:id>", UserEndpoint.as_view({"get": "retrieve", "patch": "partial_update"})),
+    path("v1/admin/tokens", TokenEndpoint.as_view(LIST)),
+    path("v1/admin/tokens/<str:id>", TokenEndpoint.as_view({"delete": "destroy"})),
+    path("v1/admin/audit-log", AuditLogEndpoint.as_view({"get": "list"})),
+    path("v1/admin/integration-catalog", CatalogueEndpoint.as_view({"get": "list"})),
+    path("v1/admin/integration-catalog/<str:vendor>", CatalogueEndpoint.as_view({"get": "retrieve"})),
+    path("v1/admin/integration-catalog/<str:vendor>/install", CatalogueEndpoint.as_view({"post": "install"})),
+    path(TEMPLATES, UsedTemplateEndpoint.as_view(LIST)),
+    path(f"{TEMPLATES}/<str:id>", UsedTemplateEndpoint.as_view(ONE)),
+    path(f"{TEMPLATES}/<str:template_id>/revisions", RevisionEndpoint.as_view(LIST)),
+    path(REVISION, RevisionEndpoint.as_view({"get": "retrieve"})),
+    path(f"{REVISION}/diff", DiffEndpoint.as_view({"get": "diff"})),
+    path(f"{REVISION}/usages", UsageEndpoint.as_view({"get": "list"})),
+    path(f"{REVISION}/status", RevisionEndpoint.as_view({"put": "set_status"})),
+    path(PIPELINES, PipelineEndpoint.as_view(LIST)),
+    path(f"{PIPELINES}/<str:id>", PipelineEndpoint.as_view(ONE)),
+    path(f"{PIPELINES}/<str:id>/config", PipelineEndpoint.as_view({"get": "config"})),
+    path(f"{PIPELINES}/<str:id>/history", HistoryEndpoint.as_view({"get": "list"})),
+    path(
+        f"{PIPELINES}/<str:id>/parameters/<str:key>",
+        ParameterEndpoint.as_view({"put": "update", "delete": "destroy"}),
+    ),
+    path(f"{PIPELINES}/<str:pipeline_id>/integrations", PinEndpoint.as_view(LIST)),
+    path(f"{PIPELINES}/<str:pipeline_id>/integrations/<str:id>", PinEndpoint.as_view(ONE)),
+    path("v1/admin/pipeline-integrations", FleetEndpoint.as_view({"get": "list"})),
+    path("v1/openapi.json", SpectacularJSONAPIView.as_view(), name="openapi"),
+    path("v1/docs", SpectacularSwaggerSplitView.as_view(url_name="openapi")),
+    path("livez", livez),
+    path("readyz", readyz),
+    path("admin/", admin.site.urls),
+]

@@ -1,0 +1,7 @@
+"""What can be plugged in."""
+
+from django.apps import AppConfig
+
+
+class IntegrationsConfig(AppConfig):
+    name = "integrations"

@@ -1,0 +1,81 @@
+"""Pipeline integrations over REST: the pins of one pipeline, and those of the whole organisation."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.api.endpoints import Endpoint
+from accounts.api.permissions import ViewerReadsEditorWrites
+from accounts.errors import NotFound
+from integrations.models import Status
+from pipelines.api.filters import PinFilter
+from pipelines.api.serializers import PinCreateBody, PinObject, PinsObject, PinUpdateBody, RemovedObject
+from pipelines.models import Pin, Pipeline
+from pipelines.pins import NO_PIN, NO_PIPELINE, assign_pin, remove_pin, update_pin
+
+
+class PinEndpoint(Endpoint):
+    """The pins of one pipeline."""
+
+    permission_classes = (ViewerReadsEditorWrites,)
+    serializer_class = PinObject
+    missing = NO_PIN
+    pagination_class = None
+
+    def get_queryset(self) -> QuerySet[Any]:
+        pipelines = Pipeline.objects.in_organisation(self.actor.organisation_id)
+        if not pipelines.filter(pk=self.kwargs["pipeline_id"]).exists():
+            raise NotFound(NO_PIPELINE)
+        pins = Pin.objects.filter(pipeline_id=self.kwargs["pipeline_id"]).with_names()
+        return pins.order_by("created_at", "pk")
+
+    @extend_schema(responses={200: PinsObject}, filters=False)
+    def list(self, request: Request, pipeline_id: str) -> Response:  # type: ignore[override]  # named by its address
+        return Response({"integrations": PinObject(self.get_queryset(), many=True).data})
+
+    @extend_schema(request=PinCreateBody, responses={201: PinObject})
+    def create(self, request: Request, pipeline_id: str) -> Response:
+        body = self.read_body(PinCreateBody)
+        pin = assign_pin(
+            actor=self.actor,
+            pipeline_id=pipeline_id,
+            template_id=body["integration_id"],
+            revision_id=body["revision_id"],
+            enabled=body["enabled"],
+        )
+        return self.answer(pin, status=201, **_warning(pin))
+
+    @extend_schema(request=PinUpdateBody, responses={200: PinObject})
+    def update(self, request: Request, pipeline_id: str, id: str) -> Response:
+        body = self.read_body(PinUpdateBody)
+        pin = update_pin(
+            actor=self.actor, pipeline_id=pipeline_id, pin_id=id, expected=self.expected, **body
+        )
+        return self.answer(pin, **(_warning(pin) if "revision_id" in body else {}))
+
+    @extend_schema(responses={200: RemovedObject})
+    def destroy(self, request: Request, pipeline_id: str, id: str) -> Response:
+        remove_pin(actor=self.actor, pipeline_id=pipeline_id, pin_id=id, expected=self.expected)
+        return Response({"status": "removed"})
+
+
+class FleetEndpoint(Endpoint):
+    """All pins of the organisation."""
+
+    permission_classes = (ViewerReadsEditorWrites,)
+    serializer_class = PinObject
+    filterset_class = PinFilter
+    list_name = "integrations"
+
+    def get_queryset(self) -> QuerySet[Any]:
+        return Pin.objects.in_organisation(self.actor.organisation_id).with_names()
+
+
+def _warning(pin: Pin) -> dict[str, str]:
+    """A header for a new pin on a revision that should not get any more."""
+    if pin.revision.status != Status.DEPRECATED:
+        return {}
+    return {"Warning": f'299 - "Revision {pin.revision.number} is deprecated. Choose a newer one where you can."'}

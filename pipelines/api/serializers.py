@@ -1,0 +1,291 @@
+"""Pipelines, parameters, pins, history and configs as clients see and write them."""
+
+import re
+from typing import Any, ClassVar
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from accounts.api.fields import Body, Choice, Flag, Name, Text
+from accounts.api.serializers import SCOPES, ActorObject, TokenObject
+from integrations.placeholders import MASK
+from pipelines.models import HistoryEntry, Pin, Pipeline, PipelineType, Subject
+
+LABEL_KEY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?")
+SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+TEXT_BY_NAME = {"type": "object", "additionalProperties": {"type": "string"}}
+TEXT_OR_NULL_BY_NAME = {"type": "object", "additionalProperties": {"type": ["string", "null"]}}
+
+
+@extend_schema_field(TEXT_OR_NULL_BY_NAME)
+class TextByName(serializers.Field[Any, Any, Any, Any]):
+    """An object whose values are strings, or null for what is to be deleted."""
+
+    def to_internal_value(self, data: Any) -> dict[str, str | None]:
+        if not isinstance(data, dict):
+            raise serializers.ValidationError("This must be a JSON object.", code="wrong_type")
+        wrong = {name[:64]: ["This must be a string, or null to delete it."] for name, value in data.items()
+                 if not isinstance(value, str | None)}
+        if wrong:
+            raise serializers.ValidationError(wrong, code="wrong_type")
+        return data
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+
+class Labels(TextByName):
+    """Keys and values of up to 63 letters, digits, dots, dashes, underscores and slashes; a value may be empty."""
+
+    def to_internal_value(self, data: Any) -> dict[str, str | None]:
+        labels = super().to_internal_value(data)
+        if len(labels) > 50:
+            raise serializers.ValidationError("A pipeline has at most 50 labels.", code="too_many")
+        wrong = {key[:64]: ["This cannot be a label: up to 63 letters, digits and . _ - / inside."]
+                 for key, value in labels.items() if not _is_label(key, value)}
+        if wrong:
+            raise serializers.ValidationError(wrong, code="invalid_label")
+        return labels
+
+
+def _is_label(key: str, value: str | None) -> bool:
+    return bool(LABEL_KEY.fullmatch(key)) and (not value or bool(LABEL_KEY.fullmatch(value)))
+
+
+class Slug(Text):
+    def to_internal_value(self, data: Any) -> str:
+        text = super().to_internal_value(data)
+        if not SLUG.fullmatch(text):
+            message = "This must be lower-case letters and digits, with single dashes between them."
+            raise serializers.ValidationError(message, code="invalid_slug")
+        return text
+
+
+class PipelineUpdateBody(Body):
+    name = Name(required=False)
+    slug = Slug(max_length=100, required=False)
+    type = Choice(choices=PipelineType.values, required=False)
+    labels = Labels(required=False)
+    parameters = TextByName(required=False)
+    verbatim = Flag(required=False)
+    enabled = Flag(required=False)
+
+
+class PipelineCreateBody(PipelineUpdateBody):
+    name = Name()
+
+
+class ParameterBody(Body):
+    value = Text(allow_blank=True)
+    secret = Flag(required=False)
+    verbatim = Flag(required=False)
+
+
+class PipelineObject(serializers.ModelSerializer[Pipeline]):
+    labels = serializers.SerializerMethodField()
+    parameters = serializers.SerializerMethodField()
+    secret_parameters = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Pipeline
+        fields: ClassVar = [
+            "id",
+            "name",
+            "slug",
+            "type",
+            "pipeline_key",
+            "labels",
+            "parameters",
+            "secret_parameters",
+            "enabled",
+            "created_at",
+            "updated_at",
+        ]
+
+    @extend_schema_field(TEXT_BY_NAME)
+    def get_labels(self, pipeline: Pipeline) -> dict[str, str]:
+        return {label.key: label.value for label in sorted(pipeline.labels.all(), key=lambda label: label.key)}
+
+    @extend_schema_field(TEXT_BY_NAME)
+    def get_parameters(self, pipeline: Pipeline) -> dict[str, str]:
+        held = sorted(pipeline.parameters.all(), key=lambda parameter: parameter.key)
+        return {parameter.key: MASK if parameter.secret else parameter.value for parameter in held}
+
+    def get_secret_parameters(self, pipeline: Pipeline) -> list[str]:
+        return sorted(parameter.key for parameter in pipeline.parameters.all() if parameter.secret)
+
+
+class PinCreateBody(Body):
+    integration_id = Text(max_length=40)
+    revision_id = Text(max_length=40)
+    enabled = Flag(default=True)
+
+
+class PinUpdateBody(Body):
+    revision_id = Text(max_length=40, required=False)
+    enabled = Flag(required=False)
+
+
+class PinObject(serializers.ModelSerializer[Pin]):
+    """The pipeline integration object, field for field as documented."""
+
+    pipeline_id = serializers.CharField()
+    integration_id = serializers.CharField(source="template_id")
+    integration_name = serializers.CharField(source="template.name")
+    vendor = serializers.CharField(source="template.vendor")
+    revision_id = serializers.CharField()
+    revision_number = serializers.IntegerField(source="revision.number")
+    latest_revision = serializers.IntegerField(source="template.latest_number")
+
+    class Meta:
+        model = Pin
+        fields: ClassVar = [
+            "id",
+            "pipeline_id",
+            "integration_id",
+            "integration_name",
+            "vendor",
+            "revision_id",
+            "revision_number",
+            "latest_revision",
+            "enabled",
+            "created_at",
+            "updated_at",
+        ]
+
+
+class PinsObject(serializers.Serializer[Any]):
+    integrations = PinObject(many=True)
+
+
+class RemovedObject(serializers.Serializer[Any]):
+    status = serializers.CharField(default="removed")
+
+
+class HistoryObject(serializers.Serializer[HistoryEntry]):
+    """One change: `before` is null for what came into being, `after` for what is gone."""
+
+    id = serializers.CharField()
+    version = serializers.IntegerField(source="version.number")
+    subject = serializers.ChoiceField(choices=Subject.choices)
+    subject_id = serializers.CharField()
+    integration_id = serializers.SerializerMethodField()
+    integration_name = serializers.SerializerMethodField()
+    before = serializers.SerializerMethodField()
+    after = serializers.SerializerMethodField()
+    actor = ActorObject(source="version.actor")
+    request_id = serializers.CharField(source="version.request_id")
+    created_at = serializers.DateTimeField(source="version.created_at")
+
+    def get_integration_id(self, entry: HistoryEntry) -> str | None:
+        revision = entry.after_revision or entry.before_revision
+        return revision.template_id if revision else None
+
+    def get_integration_name(self, entry: HistoryEntry) -> str | None:
+        revision = entry.after_revision or entry.before_revision
+        return revision.template.name if revision else None
+
+    @extend_schema_field({"type": ["object", "null"], "additionalProperties": True})
+    def get_before(self, entry: HistoryEntry) -> dict[str, Any] | None:
+        return _facts(entry, "before")
+
+    @extend_schema_field({"type": ["object", "null"], "additionalProperties": True})
+    def get_after(self, entry: HistoryEntry) -> dict[str, Any] | None:
+        return _facts(entry, "after")
+
+
+def _facts(entry: HistoryEntry, side: str) -> dict[str, Any] | None:
+    revision = getattr(entry, f"{side}_revision")
+    enabled = getattr(entry, f"{side}_enabled")
+    value = getattr(entry, f"{side}_value")
+    if entry.subject == Subject.PARAMETER:
+        return None if value is None else {"value": value, "secret": entry.secret}
+    if entry.subject == Subject.PIPELINE:
+        return None if enabled is None else {"enabled": enabled}
+    return None if revision is None else {
+        "revision_id": revision.pk, "revision_number": revision.number, "enabled": enabled
+    }
+
+
+class ReasonObject(serializers.Serializer[Any]):
+    field = serializers.CharField()  # type: ignore[assignment]  # the word of every error; Serializer has one too
+    code = serializers.CharField()
+    message = serializers.CharField()
+
+
+class ResolvedPinObject(serializers.Serializer[Any]):
+    id = serializers.CharField(source="pin_id")
+    integration_id = serializers.CharField(source="revision.template_id")
+    integration_name = serializers.CharField(source="revision.template.name")
+    vendor = serializers.CharField(source="revision.template.vendor")
+    revision_id = serializers.CharField(source="revision.id")
+    revision_number = serializers.IntegerField(source="revision.number")
+    delivery_mode = serializers.CharField(source="revision.delivery_mode")
+    state = serializers.ChoiceField(choices=["ok", "unresolvable"])
+    reasons = ReasonObject(many=True)
+    config = serializers.JSONField()
+
+
+class PipelineConfigObject(serializers.Serializer[Any]):
+    """What a pipeline runs at one configuration version, secrets masked."""
+
+    epoch = serializers.CharField()
+    version = serializers.IntegerField()
+    pipeline_id = serializers.CharField(source="pipeline.id")
+    pipeline_key = serializers.CharField(source="pipeline.pipeline_key")
+    enabled = serializers.BooleanField()
+    integrations = ResolvedPinObject(many=True)
+
+
+class UsageObject(serializers.Serializer[Pin]):
+    id = serializers.CharField()
+    pipeline_id = serializers.CharField()
+    pipeline_name = serializers.CharField(source="pipeline.name")
+    enabled = serializers.BooleanField()
+    updated_at = serializers.DateTimeField()
+
+
+class TokenCreateBody(Body):
+    name = Name()
+    scope = Choice(choices=SCOPES)
+    expires_at = serializers.DateTimeField(required=False, allow_null=True)
+    pipelines = serializers.ListField(child=Text(max_length=40), required=False, max_length=1000)
+
+
+class LimitedTokenObject(TokenObject):
+    """A token and the pipelines it is limited to; none means all of the organisation's."""
+
+    pipelines = serializers.SerializerMethodField()
+
+    class Meta(TokenObject.Meta):
+        fields: ClassVar = [*TokenObject.Meta.fields, "pipelines"]
+
+    def get_pipelines(self, token: Any) -> list[str]:
+        named: dict[str, list[str]] = self.context["pipelines"]
+        return named.get(token.pk, [])
+
+
+class IssuedTokenObject(LimitedTokenObject):
+    """The one answer that shows the token itself."""
+
+    token = serializers.CharField()
+
+    class Meta(LimitedTokenObject.Meta):
+        fields: ClassVar = [*LimitedTokenObject.Meta.fields, "token"]
+
+
+class ChangeObject(serializers.Serializer[Any]):
+    op = serializers.ChoiceField(choices=["added", "removed", "changed"])
+    pointer = serializers.CharField()
+    before = serializers.JSONField()
+    after = serializers.JSONField()
+    type_changed = serializers.BooleanField()
+    secret = serializers.BooleanField()
+
+
+class DiffObject(serializers.Serializer[Any]):
+    against = serializers.CharField(allow_null=True)
+    revision = serializers.CharField()
+    changes = ChangeObject(many=True)
+    parameters_newly_needed = serializers.ListField(child=serializers.CharField())
+    parameters_no_longer_used = serializers.ListField(child=serializers.CharField())

@@ -1,0 +1,84 @@
+"""What takes knowing the pipelines to say of templates and revisions: who uses them, and how two would run."""
+
+from dataclasses import asdict
+from typing import Any
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.api.endpoints import Endpoint
+from accounts.api.permissions import ViewerReadsEditorWrites
+from accounts.errors import Invalid, NotFound
+from integrations.api.revisions import RevisionEndpoint
+from integrations.api.templates import TemplateEndpoint
+from integrations.models import Revision, Template
+from integrations.revisions import find_revision
+from pipelines.api.serializers import DiffObject, RemovedObject, UsageObject
+from pipelines.differences import compare
+from pipelines.models import Pin, Pipeline
+from pipelines.pins import NO_PIPELINE
+from pipelines.usages import remove_template
+
+AGAINST = OpenApiParameter("against", str, description="A revision of the same template, by id or number.")
+PIPELINE = OpenApiParameter("pipeline", str, description="Compare the two as this pipeline would run them.")
+
+
+class UsedTemplateEndpoint(TemplateEndpoint):
+    @extend_schema(responses={200: RemovedObject})
+    def destroy(self, request: Request, id: str) -> Response:
+        remove_template(actor=self.actor, template_id=id, expected=self.expected)
+        return Response({"status": "removed"})
+
+
+class DiffEndpoint(RevisionEndpoint):
+    serializer_class = DiffObject
+
+    @extend_schema(responses={200: DiffObject}, parameters=[AGAINST, PIPELINE])
+    def diff(self, request: Request, template_id: str, id: str) -> Response:
+        template = self.template()
+        revision = find_revision(template, id)
+        against = self._against(template, revision)
+        difference = compare(against, revision, self._pipeline())
+        shown = {
+            "against": against.pk if against else None,
+            "revision": revision.pk,
+            "changes": [asdict(change) for change in difference.changes],
+            "parameters_newly_needed": difference.newly_needed,
+            "parameters_no_longer_used": difference.no_longer_used,
+        }
+        return Response(DiffObject(shown).data)
+
+    def _against(self, template: Template, revision: Revision) -> Revision | None:
+        """The revision asked for, else the one before; the first one has none before it."""
+        asked = self.request.query_params.get("against")
+        if asked is not None:
+            try:
+                return find_revision(template, asked)
+            except NotFound as error:
+                raise Invalid.because("against", "unknown_revision", error.message) from None
+        return find_revision(template, str(revision.number - 1)) if revision.number > 1 else None
+
+    def _pipeline(self) -> Pipeline | None:
+        asked = self.request.query_params.get("pipeline")
+        if asked is None:
+            return None
+        pipeline = Pipeline.objects.in_organisation(self.actor.organisation_id).filter(pk=asked).first()
+        if pipeline is None:
+            raise Invalid.because("pipeline", "unknown_pipeline", NO_PIPELINE)
+        return pipeline
+
+
+class UsageEndpoint(Endpoint):
+    """Where a revision is pinned."""
+
+    permission_classes = (ViewerReadsEditorWrites,)
+    serializer_class = UsageObject
+    list_name = "usages"
+
+    def get_queryset(self) -> Any:
+        templates = Template.objects.in_organisation(self.actor.organisation_id)
+        template = templates.filter(pk=self.kwargs["template_id"]).first()
+        if template is None:
+            raise NotFound("There is no such template in this organisation.")
+        return Pin.objects.filter(revision=find_revision(template, self.kwargs["id"])).select_related("pipeline")

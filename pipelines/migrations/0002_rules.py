@@ -1,0 +1,59 @@
+"""What the database itself refuses: a pin across templates or organisations, changing history, deleting what is used."""
+
+from django.db import migrations
+
+from accounts.rules import append_only, refuse_when, statements
+
+FOREIGN = "The revision of a pin belongs to its template, and its template and pipeline to its organisation."
+IN_USE = "A template that pipelines use cannot be deleted."
+SECRET = "A secret parameter never becomes a plain one."
+ORGANISATION = "A pipeline never changes its organisation or its key."
+
+MATCHES = """
+    EXISTS (SELECT 1 FROM integrations_revision r WHERE r.id = NEW.revision_id AND r.template_id = NEW.template_id)
+    AND EXISTS (SELECT 1 FROM integrations_template t WHERE t.id = NEW.template_id
+        AND t.organisation_id = NEW.organisation_id AND t.deleted_at IS NULL)
+    AND EXISTS (SELECT 1 FROM pipelines_pipeline p WHERE p.id = NEW.pipeline_id
+        AND p.organisation_id = NEW.organisation_id AND p.deleted_at IS NULL)
+"""
+STILL_USED = (
+    "NEW.deleted_at IS NOT NULL AND EXISTS (SELECT 1 FROM pipelines_pin WHERE pipelines_pin.template_id = NEW.id)"
+)
+
+
+class Migration(migrations.Migration):
+    dependencies = [("pipelines", "0001_initial"), ("integrations", "0002_rules")]
+
+    operations = [
+        append_only("pipelines_historyentry", "History is append-only."),
+        append_only("pipelines_configurationversion", "Configuration versions are append-only."),
+        statements(
+            postgresql=[
+                "ALTER TABLE pipelines_pin ADD CONSTRAINT pin_revision_of_template "
+                "FOREIGN KEY (template_id, revision_id) REFERENCES integrations_revision (template_id, id)",
+                "ALTER TABLE pipelines_pin ADD CONSTRAINT pin_template_of_organisation "
+                "FOREIGN KEY (organisation_id, template_id) REFERENCES integrations_template (organisation_id, id)",
+                "ALTER TABLE pipelines_pin ADD CONSTRAINT pin_pipeline_of_organisation "
+                "FOREIGN KEY (organisation_id, pipeline_id) REFERENCES pipelines_pipeline (organisation_id, id)",
+            ],
+            sqlite=[
+                f"CREATE TRIGGER pin_belongs_{name} BEFORE {event} ON pipelines_pin WHEN NOT ({MATCHES}) "
+                f"BEGIN SELECT RAISE(ABORT, '{FOREIGN}'); END"
+                for name, event in (
+                    ("insert", "INSERT"),
+                    ("update", "UPDATE OF organisation_id, pipeline_id, template_id, revision_id"),
+                )
+            ],
+        ),
+        refuse_when("template_in_use", "integrations_template", "UPDATE OF deleted_at", STILL_USED, IN_USE),
+        refuse_when(
+            "parameter_stays_secret", "pipelines_parameter", "UPDATE", "OLD.secret AND NOT NEW.secret", SECRET
+        ),
+        refuse_when(
+            "pipeline_stays",
+            "pipelines_pipeline",
+            "UPDATE OF organisation_id, pipeline_key",
+            "NEW.organisation_id <> OLD.organisation_id OR NEW.pipeline_key <> OLD.pipeline_key",
+            ORGANISATION,
+        ),
+    ]

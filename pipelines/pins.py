@@ -1,0 +1,202 @@
+"""Changing pins: which vendors receive events from a pipeline, at which configuration version."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from accounts import audit
+from accounts.actors import Actor
+from accounts.errors import Conflict, Detail, Invalid, NotFound
+from accounts.preconditions import require_unchanged
+from integrations.models import Revision, Status, Template
+from pipelines.models import HistoryEntry, Pin, Pipeline, Subject
+from pipelines.preflight import require_runnable
+from pipelines.versions import publish
+
+NO_PIPELINE = "There is no such pipeline in this organisation."
+NO_PIN = "There is no such integration on this pipeline."
+ASSIGNED = "This template is on this pipeline already. Update that integration instead of adding another."
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a pin says at one moment: the part of it that runs."""
+
+    revision: Revision
+    enabled: bool
+
+
+def assign_pin(*, actor: Actor, pipeline_id: str, template_id: str, revision_id: str, enabled: bool = True) -> Pin:
+    """Pin a template to a pipeline at one of its revisions.
+
+    Raises NotFound for the pipeline, Invalid for a template or revision that is not there or not its own, Conflict
+    (`ALREADY_ASSIGNED`, `TEMPLATE_ARCHIVED`, `REVISION_RETIRED`), and PreflightFailed if enabled and not runnable.
+    """
+    try:
+        return _assign(actor, pipeline_id, template_id, revision_id, enabled)
+    except IntegrityError as error:
+        if "one_pin_per_template" not in str(error) and "pipelines_pin.pipeline_id" not in str(error):
+            raise
+        raise Conflict(
+            ASSIGNED, [Detail("integration_id", "already_assigned", ASSIGNED)], code="ALREADY_ASSIGNED"
+        ) from None
+
+
+@transaction.atomic
+def _assign(actor: Actor, pipeline_id: str, template_id: str, revision_id: str, enabled: bool) -> Pin:
+    revision = _lock_revision(actor, template_id, revision_id)
+    pipeline = lock_pipeline(actor=actor, pipeline_id=pipeline_id)
+    if pipeline.pins.filter(template_id=template_id).exists():
+        raise Conflict(ASSIGNED, [Detail("integration_id", "already_assigned", ASSIGNED)], code="ALREADY_ASSIGNED")
+    _require_pinnable(revision)
+    if enabled:
+        require_runnable(revision, pipeline)
+    pin = Pin.objects.create(
+        organisation_id=actor.organisation_id,
+        pipeline=pipeline,
+        template=revision.template,
+        revision=revision,
+        enabled=enabled,
+    )
+    _record(actor, "pin.assigned", pin, None, Standing(revision, enabled))
+    return pin
+
+
+@transaction.atomic
+def update_pin(
+    *,
+    actor: Actor,
+    pipeline_id: str,
+    pin_id: str,
+    revision_id: str | None = None,
+    enabled: bool | None = None,
+    expected: str | None = None,
+) -> Pin:
+    """Move a pin to another revision of its template, turn it on or off, or both; what is not given stays.
+
+    Raises NotFound, Stale, Invalid, Conflict and PreflightFailed as `assign_pin` does.
+    """
+    pin = _lock_pin(actor, pipeline_id, pin_id)
+    require_unchanged(pin, expected)
+    current = _read_revision(pin.template, pin.revision_id)
+    wanted = current if revision_id in (None, current.pk) else _read_revision(pin.template, str(revision_id))
+    before = Standing(current, pin.enabled)
+    after = Standing(wanted, pin.enabled if enabled is None else enabled)
+    if before == after:
+        return pin
+    if after.revision != before.revision or (after.enabled and not before.enabled):
+        _require_pinnable(wanted)
+    if after.enabled:
+        require_runnable(wanted, pin.pipeline)
+    _save(pin, after)
+    _record(actor, "pin.updated", pin, before, after)
+    return pin
+
+
+@transaction.atomic
+def remove_pin(*, actor: Actor, pipeline_id: str, pin_id: str, expected: str | None = None) -> None:
+    """Stop sending from this pipeline to this template; template and revisions stay. Raises NotFound and Stale."""
+    pin = _lock_pin(actor, pipeline_id, pin_id)
+    require_unchanged(pin, expected)
+    before = Standing(_read_revision(pin.template, pin.revision_id), pin.enabled)
+    gone = Pin(pk=pin.pk, pipeline=pin.pipeline, template=pin.template, revision=before.revision)
+    pin.delete()
+    _record(actor, "pin.removed", gone, before, None)
+
+
+def lock_pipeline(*, actor: Actor, pipeline_id: str) -> Pipeline:
+    """The pipeline, locked against every other change until the transaction ends. Raises NotFound."""
+    pipeline = Pipeline.objects.in_organisation(actor.organisation_id).locked().filter(pk=pipeline_id).first()
+    if pipeline is None:
+        raise NotFound(NO_PIPELINE)
+    return pipeline
+
+
+def entry_of(pin: Pin, before: Standing | None, after: Standing | None) -> HistoryEntry:
+    """One line of history about a pin."""
+    return HistoryEntry(
+        pipeline_id=pin.pipeline_id,
+        subject=Subject.PIN,
+        subject_id=pin.pk,
+        before_revision=before.revision if before else None,
+        after_revision=after.revision if after else None,
+        before_enabled=before.enabled if before else None,
+        after_enabled=after.enabled if after else None,
+    )
+
+
+def _lock_pin(actor: Actor, pipeline_id: str, pin_id: str) -> Pin:
+    pins = Pin.objects.in_organisation(actor.organisation_id).filter(pipeline_id=pipeline_id).locked()
+    pin = pins.filter(pk=pin_id).first()
+    if pin is None:
+        exists = Pipeline.objects.in_organisation(actor.organisation_id).filter(pk=pipeline_id).exists()
+        raise NotFound(NO_PIN if exists else NO_PIPELINE)
+    return pin
+
+
+def _lock_revision(actor: Actor, template_id: str, revision_id: str) -> Revision:
+    """The revision, with its template locked; it says of the two which is not there, or that they do not match."""
+    revisions = Revision.objects.in_organisation(actor.organisation_id).with_config()
+    locked = revisions.select_for_update(no_key=True, of=("template", "standing"))
+    revision = locked.filter(pk=revision_id, template_id=template_id).first()
+    if revision is not None:
+        return revision
+    if not Template.objects.in_organisation(actor.organisation_id).filter(pk=template_id).exists():
+        message = "There is no such template in this organisation. See /v1/admin/integration-templates."
+        raise Invalid.because("integration_id", "unknown_template", message)
+    raise _wrong_revision(actor.organisation_id, template_id, revision_id)
+
+
+def _read_revision(template: Template, revision_id: str) -> Revision:
+    """A revision of a template that is locked already."""
+    revision = Revision.objects.with_config().filter(pk=revision_id, template=template).first()
+    if revision is None:
+        raise _wrong_revision(template.organisation_id, template.pk, revision_id)
+    return revision
+
+
+def _wrong_revision(organisation_id: str, template_id: str, revision_id: str) -> Invalid:
+    if Revision.objects.in_organisation(organisation_id).filter(pk=revision_id).exists():
+        message = f"This revision belongs to another template. Choose one of the revisions of {template_id}."
+        return Invalid.because("revision_id", "revision_mismatch", message)
+    message = f"There is no such revision. See /v1/admin/integration-templates/{template_id}/revisions."
+    return Invalid.because("revision_id", "unknown_revision", message)
+
+
+def _require_pinnable(revision: Revision) -> None:
+    if revision.template.archived:
+        message = "This template is archived: nothing new can be pinned to it. Unarchive it first."
+        raise Conflict(message, [Detail("integration_id", "archived", message)], code="TEMPLATE_ARCHIVED")
+    if revision.status == Status.RETIRED:
+        reason = f" Reason given: {revision.standing.reason}" if revision.standing.reason else ""
+        message = f"Revision {revision.number} is retired: choose another revision.{reason}"
+        raise Conflict(message, [Detail("revision_id", "retired", message)], code="REVISION_RETIRED")
+
+
+def _save(pin: Pin, after: Standing) -> None:
+    pin.revision, pin.enabled = after.revision, after.enabled
+    pin.row_version += 1
+    pin.updated_at = timezone.now()
+    pin.save(update_fields=["revision", "enabled", "row_version", "updated_at"])
+
+
+def _record(actor: Actor, action: str, pin: Pin, before: Standing | None, after: Standing | None) -> None:
+    label = f"{pin.template.name} on {pin.pipeline.name}"
+    audit.record(
+        actor=actor,
+        action=action,
+        resource_type="pipeline_integration",
+        resource=pin,
+        label=label,
+        changes=audit.changed(_facts(before), _facts(after)),
+    )
+    publish(actor=actor, entries=[entry_of(pin, before, after)], pipelines=[pin.pipeline_id])
+
+
+def _facts(standing: Standing | None) -> dict[str, Any]:
+    if standing is None:
+        return {"revision_id": None, "revision_number": None, "enabled": None}
+    revision = standing.revision
+    return {"revision_id": revision.pk, "revision_number": revision.number, "enabled": standing.enabled}

@@ -1,0 +1,59 @@
+"""Preflight: would this run? The same resolver answers that fills in what processors load."""
+
+from collections.abc import Collection, Iterable, Mapping
+
+from accounts.errors import Detail, PreflightFailed
+from integrations.models import Revision
+from integrations.revisions import compiled, sealed_context
+from integrations.secrets import unseal
+from pipelines.models import Parameter, Pin, Pipeline
+
+__all__ = ["parameter_context", "plain_values", "problems_of", "require_runnable", "sealed_context"]
+
+
+def require_runnable(revision: Revision, pipeline: Pipeline) -> None:
+    """Raises PreflightFailed with every reason why this revision cannot run with the pipeline's parameters."""
+    details = problems_of(revision, plain_values(pipeline.parameters.all()))
+    if details:
+        raise PreflightFailed(_sentence(details, pipeline, revision), details)
+
+
+def problems_of(revision: Revision, values: Mapping[str, str]) -> tuple[Detail, ...]:
+    """Every reason why this revision would not resolve, none if it would."""
+    return compiled(revision).problems(values)
+
+
+def problems_of_pins(pins: Iterable[Pin], values: Mapping[str, str], keys: Collection[str]) -> list[tuple[Pin, Detail]]:
+    """What would be wrong with those pins that use one of the keys."""
+    return [
+        (pin, detail)
+        for pin in pins
+        if not set(keys).isdisjoint(pin.revision.parameters_used)
+        for detail in problems_of(pin.revision, values)
+        if detail.extra.get("key") in keys or "key" not in detail.extra
+    ]
+
+
+def plain_values(parameters: Iterable[Parameter]) -> dict[str, str]:
+    """The values as they run, secrets opened; for resolving, never for showing."""
+    return {parameter.key: plain_value(parameter) for parameter in parameters}
+
+
+def plain_value(parameter: Parameter) -> str:
+    if not parameter.secret:
+        return parameter.value
+    return unseal(parameter.sealed, context=parameter_context(parameter.pipeline_id, parameter.key))
+
+
+def parameter_context(pipeline_id: str, key: str) -> str:
+    """What a sealed parameter is bound to."""
+    return f"parameter:{pipeline_id}:{key}"
+
+
+def _sentence(details: Collection[Detail], pipeline: Pipeline, revision: Revision) -> str:
+    keys = sorted({str(detail.extra["key"]) for detail in details if "key" in detail.extra})
+    named = f" ({', '.join(keys)})" if keys else ""
+    return (
+        f"Revision {revision.number} of “{revision.template.name}” cannot run on “{pipeline.name}” yet: "
+        f"set the parameters named below{named}, or assign it with enabled: false."
+    )

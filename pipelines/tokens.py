@@ -1,0 +1,53 @@
+"""Tokens that are limited to some pipelines."""
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+
+from django.db import transaction
+
+from accounts.actors import Actor
+from accounts.errors import Detail, Invalid
+from accounts.models import ApiToken
+from accounts.roles import Role
+from accounts.tokens import issue_token
+from pipelines.models import Pipeline, TokenPipeline
+
+
+@transaction.atomic
+def issue_limited_token(
+    *,
+    actor: Actor,
+    name: str,
+    scope: Role,
+    expires_at: datetime | None = None,
+    pipelines: Sequence[str] = (),
+) -> tuple[ApiToken, str]:
+    """A token and its secret, shown this once; a processor's may be limited to some pipelines.
+
+    Raises Invalid for a pipeline that is not there, and for a limit on any other scope.
+    """
+    if pipelines and scope != Role.PROCESSOR:
+        message = "Only a processor token can be limited to pipelines. Leave pipelines out."
+        raise Invalid.because("pipelines", "not_a_processor", message)
+    _require_known(actor, pipelines)
+    token, secret = issue_token(actor=actor, name=name, scope=scope, expires_at=expires_at)
+    TokenPipeline.objects.bulk_create(TokenPipeline(token=token, pipeline_id=key) for key in dict.fromkeys(pipelines))
+    return token, secret
+
+
+def pipelines_of(tokens: Iterable[ApiToken]) -> dict[str, list[str]]:
+    """For each token that is limited, its pipelines."""
+    named: dict[str, list[str]] = {}
+    limits = TokenPipeline.objects.filter(token__in=[token.pk for token in tokens]).order_by("pk")
+    for token_id, pipeline_id in limits.values_list("token_id", "pipeline_id"):
+        named.setdefault(token_id, []).append(pipeline_id)
+    return named
+
+
+def _require_known(actor: Actor, pipelines: Collection[str]) -> None:
+    found = Pipeline.objects.in_organisation(actor.organisation_id).filter(pk__in=pipelines)
+    unknown = sorted(set(pipelines) - set(found.values_list("pk", flat=True)))
+    if unknown:
+        message = "There is no such pipeline in this organisation."
+        details = [Detail(f"pipelines/{list(pipelines).index(key)}", "unknown_pipeline", message) for key in unknown]
+        raise Invalid(message, details)

@@ -1,0 +1,76 @@
+"""The configuration version: the last thing a change takes, so that versions appear in the order of the commits."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from django.db import connection
+from django.utils import timezone
+
+from accounts.actors import Actor
+from accounts.errors import Detail, Malformed
+from accounts.ids import new_id
+from pipelines.models import ConfigurationHead, ConfigurationVersion, HistoryEntry, Pipeline, new_epoch
+
+NEXT = """
+    INSERT INTO pipelines_configurationhead (organisation_id, epoch, number, changed_at) VALUES (%s, %s, 1, %s)
+    ON CONFLICT (organisation_id) DO UPDATE SET
+        number = pipelines_configurationhead.number + 1,
+        changed_at = {greatest}(pipelines_configurationhead.changed_at, excluded.changed_at)
+    RETURNING number, changed_at
+"""
+
+
+def publish(*, actor: Actor, entries: Sequence[HistoryEntry], pipelines: Iterable[str]) -> ConfigurationVersion:
+    """Append the history of a change and give it the next version: call it last in the change's transaction.
+
+    From the moment the number is taken until commit no other change of the organisation can take one; only the row
+    that names the version is still to be written then. A reader who has seen version N has seen all before it.
+    """
+    version_id = new_id("ver")
+    for entry in entries:
+        entry.version_id = version_id  # the row it points at is written last; the constraint waits for the commit
+    HistoryEntry.objects.bulk_create(entries, batch_size=1000)
+    Pipeline.objects.filter(pk__in=pipelines).update(changed_in=version_id)
+    number, moment = _next(actor.organisation_id)
+    return ConfigurationVersion.objects.create(
+        id=version_id,
+        organisation_id=actor.organisation_id,
+        number=number,
+        created_at=moment,
+        **ConfigurationVersion.facts(actor),
+    )
+
+
+def head(organisation_id: str) -> tuple[str, int]:
+    """The epoch and the newest version; a fresh organisation is at version 0 of no epoch yet."""
+    found = ConfigurationHead.objects.filter(pk=organisation_id).values_list("epoch", "number").first()
+    return found or ("", 0)
+
+
+def version_at(organisation_id: str, moment: datetime) -> int:
+    """The version that was current at this moment, 0 before the first."""
+    versions = ConfigurationVersion.objects.filter(organisation_id=organisation_id, created_at__lte=moment)
+    return versions.order_by("-number").values_list("number", flat=True).first() or 0
+
+
+def require_existing(organisation_id: str, number: int) -> None:
+    """Raises Malformed for a version that has not happened."""
+    newest = head(organisation_id)[1]
+    if number > newest:
+        message = f"There is no version {number} yet. The newest is {newest}."
+        raise Malformed(message, [Detail("version", "unknown_version", message)])
+
+
+def _next(organisation_id: str) -> tuple[int, datetime]:
+    """The next number, and a time that never runs backwards from version to version, whatever the clock does."""
+    greatest = "GREATEST" if connection.vendor == "postgresql" else "MAX"
+    now = connection.ops.adapt_datetimefield_value(timezone.now())
+    with connection.cursor() as cursor:
+        cursor.execute(NEXT.format(greatest=greatest), [organisation_id, new_epoch(), now])
+        number, moment = cursor.fetchone()
+    return number, moment if isinstance(moment, datetime) else _read_time(moment)
+
+
+def _read_time(text: str) -> datetime:
+    """SQLite keeps times as text in UTC."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
