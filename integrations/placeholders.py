@@ -21,10 +21,9 @@ What is ours, and what is a vendor's own templating? An opening `{{`, with the t
 - else the vendor's, and passes byte for byte: `{{event.value}}`, `{{#if}}`, `{{ pipeline_name }}`, `{{param}}`,
   `{{ event.pipeline_param.x }}`, `{{Secret.x}}`, `{{ template .Name }}`.
 
-`{pipeline_param.x}}` (the first brace lost) is refused as well. Wrong answers, each of which loses data silently:
-letting `{{pipeline_param.x || 'none'}}` pass as a vendor's; taking `{pipeline_param.x}` or `pipeline_param.x` for a
-reference (both are plain text); refusing `{{event.{{pipeline_param.x}}}}` (a vendor's tag around a good reference,
-which is filled in).
+`{pipeline_param.x}}` (the first brace lost) is refused as well. Wrong answers: letting `{{pipeline_param.x || 'none'}}`
+pass as a vendor's; taking `{pipeline_param.x}` or `pipeline_param.x`, which are plain text, for a reference; refusing
+`{{event.{{pipeline_param.x}}}}`, a vendor's tag around a good reference, which is filled in.
 """
 
 import re
@@ -40,6 +39,10 @@ __all__ = [
     "JSON",
     "KEY_PATTERN",
     "MASK",
+    "MAX_CONFIG_BYTES",
+    "MAX_DEPTH",
+    "MAX_PLACEHOLDERS",
+    "TYPE_NAMES",
     "FieldType",
     "Reference",
     "find_problems",

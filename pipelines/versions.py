@@ -68,9 +68,4 @@ def _next(organisation_id: str) -> tuple[int, datetime]:
     with connection.cursor() as cursor:
         cursor.execute(NEXT.format(greatest=greatest), [organisation_id, new_epoch(), now])
         number, moment = cursor.fetchone()
-    return number, moment if isinstance(moment, datetime) else _read_time(moment)
-
-
-def _read_time(text: str) -> datetime:
-    """SQLite keeps times as text in UTC."""
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+    return number, moment if moment.tzinfo else moment.replace(tzinfo=UTC)  # SQLite keeps times in UTC, unmarked
