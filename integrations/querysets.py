@@ -36,6 +36,11 @@ class RevisionQuerySet(models.QuerySet["Revision"]):
         """All that compiling the config takes, in the one statement."""
         return self.select_related("template", "standing", "sealed")
 
+    def locked(self) -> Self:
+        """For pinning: the template and the status, locked; the filter makes the status an inner join, as locks need."""
+        standing = self.with_config().filter(standing__row_version__gte=1).order_by("pk")
+        return standing.select_for_update(no_key=True, of=("template", "standing"))
+
     def update(self, **fields: object) -> int:
         raise TypeError("A revision never changes. Create a new one.")
 

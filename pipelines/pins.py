@@ -138,9 +138,8 @@ def _lock_pin(actor: Actor, pipeline_id: str, pin_id: str) -> Pin:
 
 def _lock_revision(actor: Actor, template_id: str, revision_id: str) -> Revision:
     """The revision, with its template locked; it says of the two which is not there, or that they do not match."""
-    revisions = Revision.objects.in_organisation(actor.organisation_id).with_config()
-    locked = revisions.select_for_update(no_key=True, of=("template", "standing"))
-    revision = locked.filter(pk=revision_id, template_id=template_id).first()
+    revisions = Revision.objects.in_organisation(actor.organisation_id).locked()
+    revision = revisions.filter(pk=revision_id, template_id=template_id).first()
     if revision is not None:
         return revision
     if not Template.objects.in_organisation(actor.organisation_id).filter(pk=template_id).exists():

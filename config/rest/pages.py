@@ -91,7 +91,11 @@ def _read_cursor(model: type[Model], names: Sequence[str], cursor: str) -> list[
 
 def _cast(model: type[Model], name: str, value: Any) -> Any:
     """The value as its column holds it; only text, whole numbers in range and times stand in a cursor of ours."""
-    kind = model._meta.get_field(name.split("__")[0]).get_internal_type() if "__" not in name else "IntegerField"
+    kind = (
+        model._meta.get_field(name.split("__", maxsplit=1)[0]).get_internal_type()
+        if "__" not in name
+        else "IntegerField"
+    )
     if kind == "DateTimeField":
         moment = parse_datetime(value)
         if moment is None or moment.tzinfo is None:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from math import isinf
 from typing import IO, Any, NoReturn
 
 from rest_framework.negotiation import BaseContentNegotiation
@@ -44,7 +45,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
     """The JSON object in this body. Raises Malformed, which names a duplicate key or says where reading stopped."""
     try:
         text = body.decode()
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
     except UnicodeDecodeError:
         raise Malformed("The body is not UTF-8. Send JSON encoded as UTF-8.") from None
     except json.JSONDecodeError as error:
@@ -87,6 +88,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _no_constant(name: str) -> NoReturn:
     message = f"{name} is not JSON. Send a number, a string or null."
     raise Malformed(message, [Detail(name, "not_json", message)])
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if isinf(number):
+        raise Malformed("The body holds a number that is too large to be read.")
+    return number
 
 
 def _too_deep(value: Any) -> bool:

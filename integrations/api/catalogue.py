@@ -36,7 +36,5 @@ class CatalogueEndpoint(Endpoint):
         body = self.read_body(InstallBody)
         template, created = install(actor=self.actor, vendor=vendor, **body)
         template.latest_revision_id = created.revision.pk  # type: ignore[attr-defined]  # as `with_latest` annotates it
-        shown = InstalledObject(
-            {"template": template, "revision": created.revision, "warnings": created.warnings}
-        ).data
+        shown = InstalledObject({"template": template, "revision": created.revision, "warnings": created.warnings}).data
         return Response(shown, status=201)

@@ -47,7 +47,5 @@ class RevisionEndpoint(Endpoint):
     @extend_schema(request=StatusBody, responses={200: RevisionObject})
     def set_status(self, request: Request, template_id: str, id: str) -> Response:
         body = self.read_body(StatusBody)
-        revision = set_status(
-            actor=self.actor, template_id=template_id, revision=id, expected=self.expected, **body
-        )
+        revision = set_status(actor=self.actor, template_id=template_id, revision=id, expected=self.expected, **body)
         return self.answer(revision)

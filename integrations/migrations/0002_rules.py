@@ -20,9 +20,7 @@ class Migration(migrations.Migration):
     operations = [
         append_only("integrations_revision", "A revision never changes."),
         refuse_when("revision_is_next", "integrations_revision", "INSERT", NOT_NEXT, GAP),
-        refuse_when(
-            "template_latest", "integrations_template", "UPDATE OF latest_number", NOT_LATEST, LATEST
-        ),
+        refuse_when("template_latest", "integrations_template", "UPDATE OF latest_number", NOT_LATEST, LATEST),
         refuse_when(
             "template_vendor", "integrations_template", "UPDATE OF vendor, organisation_id", OTHER_VENDOR, VENDOR
         ),

@@ -51,9 +51,7 @@ class PinEndpoint(Endpoint):
     @extend_schema(request=PinUpdateBody, responses={200: PinObject})
     def update(self, request: Request, pipeline_id: str, id: str) -> Response:
         body = self.read_body(PinUpdateBody)
-        pin = update_pin(
-            actor=self.actor, pipeline_id=pipeline_id, pin_id=id, expected=self.expected, **body
-        )
+        pin = update_pin(actor=self.actor, pipeline_id=pipeline_id, pin_id=id, expected=self.expected, **body)
         return self.answer(pin, **(_warning(pin) if "revision_id" in body else {}))
 
     @extend_schema(responses={200: RemovedObject})

@@ -24,8 +24,11 @@ class TextByName(serializers.Field[Any, Any, Any, Any]):
     def to_internal_value(self, data: Any) -> dict[str, str | None]:
         if not isinstance(data, dict):
             raise serializers.ValidationError("This must be a JSON object.", code="wrong_type")
-        wrong = {name[:64]: ["This must be a string, or null to delete it."] for name, value in data.items()
-                 if not isinstance(value, str | None)}
+        wrong = {
+            name[:64]: ["This must be a string, or null to delete it."]
+            for name, value in data.items()
+            if not isinstance(value, str | None)
+        }
         if wrong:
             raise serializers.ValidationError(wrong, code="wrong_type")
         return data
@@ -41,8 +44,11 @@ class Labels(TextByName):
         labels = super().to_internal_value(data)
         if len(labels) > 50:
             raise serializers.ValidationError("A pipeline has at most 50 labels.", code="too_many")
-        wrong = {key[:64]: ["This cannot be a label: up to 63 letters, digits and . _ - / inside."]
-                 for key, value in labels.items() if not _is_label(key, value)}
+        wrong = {
+            key[:64]: ["This cannot be a label: up to 63 letters, digits and . _ - / inside."]
+            for key, value in labels.items()
+            if not _is_label(key, value)
+        }
         if wrong:
             raise serializers.ValidationError(wrong, code="invalid_label")
         return labels
@@ -202,9 +208,11 @@ def _facts(entry: HistoryEntry, side: str) -> dict[str, Any] | None:
         return None if value is None else {"value": value, "secret": entry.secret}
     if entry.subject == Subject.PIPELINE:
         return None if enabled is None else {"enabled": enabled}
-    return None if revision is None else {
-        "revision_id": revision.pk, "revision_number": revision.number, "enabled": enabled
-    }
+    return (
+        None
+        if revision is None
+        else {"revision_id": revision.pk, "revision_number": revision.number, "enabled": enabled}
+    )
 
 
 class ReasonObject(serializers.Serializer[Any]):

@@ -46,9 +46,7 @@ class Migration(migrations.Migration):
             ],
         ),
         refuse_when("template_in_use", "integrations_template", "UPDATE OF deleted_at", STILL_USED, IN_USE),
-        refuse_when(
-            "parameter_stays_secret", "pipelines_parameter", "UPDATE", "OLD.secret AND NOT NEW.secret", SECRET
-        ),
+        refuse_when("parameter_stays_secret", "pipelines_parameter", "UPDATE", "OLD.secret AND NOT NEW.secret", SECRET),
         refuse_when(
             "pipeline_stays",
             "pipelines_pipeline",

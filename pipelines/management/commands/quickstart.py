@@ -93,7 +93,7 @@ def _welcome(facts: dict[str, Any]) -> str:
             "",
             f"  TOKEN=$(curl -s {facts['url']}/v1/admin/auth/login -H 'Content-Type: application/json' \\",
             f"    -d '{body}' | python3 -c 'import json, sys; print(json.load(sys.stdin)[\"access_token\"])')",
-            f"  curl -s {facts['url']}/v1/admin/pipelines/pip_xyz789/integrations -H \"Authorization: Bearer $TOKEN\"",
+            f'  curl -s {facts["url"]}/v1/admin/pipelines/pip_xyz789/integrations -H "Authorization: Bearer $TOKEN"',
             "",
             "Stop with Ctrl-C.",
             "",
