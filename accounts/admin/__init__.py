@@ -1,0 +1,1 @@
+"""The console's door to users, tokens and the audit log."""

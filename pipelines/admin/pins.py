@@ -1,0 +1,189 @@
+"""Pins in the console: the list of all of them, one pin's page, and what can be done to each."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, URLResolver, reverse
+from django.utils.html import format_html
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.safestring import SafeString
+
+from accounts.actors import Actor
+from accounts.admin.console import ConsoleAdmin, Question, actor_of, rehearse, require, told
+from accounts.errors import PreflightFailed
+from integrations.models import Revision
+from integrations.revisions import find_revision
+from pipelines.admin.filters import BehindFilter, PinLabelFilter, TemplateFilter, VendorFilter
+from pipelines.differences import compare
+from pipelines.models import Pin
+from pipelines.pins import remove_pin, update_pin
+
+
+@dataclass(frozen=True)
+class Deed:
+    """One thing to do to one pin: how it is called, what it changes, and the service call that does it."""
+
+    title: str
+    button: str
+    explanation: str
+    done: str
+    change: Callable[[str | None], object]
+    dangerous: bool = False
+    target: Revision | None = None
+
+
+def deed(name: str, actor: Actor, pin: Pin, target: Revision | None = None) -> Deed:
+    """The deed of this name: enable, disable, remove, or move to a target. Raises Http404 for any other."""
+    where = f"{pin.template.name} on {pin.pipeline.name}"
+    key = {"actor": actor, "pipeline_id": pin.pipeline_id, "pin_id": pin.pk}
+
+    def update(**fields: object) -> Callable[[str | None], object]:
+        return lambda seen: update_pin(**key, **fields, expected=seen)  # type: ignore[arg-type]  # as update_pin takes it
+
+    def remove(seen: str | None) -> None:
+        remove_pin(**key, expected=seen)  # type: ignore[arg-type]  # as above
+
+    if name == "enable":
+        text = "Events go to this vendor from this pipeline from then on."
+        return Deed(f"Enable {where}?", "Enable", text, f"{where} is enabled.", update(enabled=True))
+    if name == "disable":
+        text = "Events no longer go to this vendor from this pipeline, until you enable it again."
+        return Deed(f"Disable {where}?", "Disable", text, f"{where} is disabled.", update(enabled=False), True)
+    if name == "remove":
+        text = "Events no longer go to this vendor from this pipeline. The template and its revisions stay."
+        return Deed(f"Remove {where}?", "Remove", text, f"{where} is removed.", remove, True)
+    if name == "move" and target is not None:
+        text = f"From revision {pin.revision.number} to revision {target.number}."
+        done = f"{where} is at revision {target.number}."
+        move = update(revision_id=target.pk)
+        return Deed(f"Move {where}?", f"Move to revision {target.number}", text, done, move, target=target)
+    raise Http404
+
+
+class PinAdmin(ConsoleAdmin):
+    list_display: ClassVar = ["name", "pipeline_name", "vendor", "at_revision", "latest", "state", "updated_at"]
+    list_display_links = None
+    list_filter: ClassVar = [BehindFilter, "enabled", VendorFilter, TemplateFilter, PinLabelFilter]
+    search_fields: ClassVar = ["id", "pipeline__name", "template__name", "pipeline__slug"]
+    search_help_text = "Pipeline, template or id"
+    ordering: ClassVar = ["-updated_at", "id"]
+    actions = None
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Pin]:
+        return super().get_queryset(request).select_related("pipeline", "template", "revision")
+
+    def get_urls(self) -> list[URLResolver | URLPattern]:
+        return [
+            self.route("<str:key>/move/", self.move, "move"),
+            self.route("<str:key>/do/<str:name>/", self.act, "act"),
+            self.route("<str:key>/", self.show, "page"),
+            *super().get_urls(),
+        ]
+
+    @admin.display(description="Integration", ordering="template__name")
+    def name(self, pin: Pin) -> SafeString:
+        return format_html('<a href="{}">{}</a>', address_of(pin), pin.template.name)
+
+    @admin.display(description="Pipeline", ordering="pipeline__name")
+    def pipeline_name(self, pin: Pin) -> SafeString:
+        address = reverse("admin:pipelines_pipeline_page", args=[pin.pipeline_id])
+        return format_html('<a href="{}">{}</a>', address, pin.pipeline.name)
+
+    @admin.display(description="Vendor", ordering="template__vendor")
+    def vendor(self, pin: Pin) -> str:
+        return pin.template.vendor
+
+    @admin.display(description="Revision", ordering="revision__number")
+    def at_revision(self, pin: Pin) -> str:
+        return f"v{pin.revision.number}"
+
+    @admin.display(description="Latest")
+    def latest(self, pin: Pin) -> str:
+        return f"v{pin.template.latest_number}"
+
+    @admin.display(description="State", ordering="enabled")
+    def state(self, pin: Pin) -> SafeString:
+        kind, text = state_of(pin)
+        return format_html('<span class="state state-{}">{}</span>', kind, text)
+
+    def show(self, request: HttpRequest, key: str) -> HttpResponse:
+        """One pin: where it stands, and every revision it could stand at."""
+        pin = self.found(request, key)
+        revisions = pin.template.revisions.with_status().order_by("-number")[:200]
+        title = f"{pin.template.name} on {pin.pipeline.name}"
+        return self.page(request, "pin.html", pin=pin, state=state_of(pin), revisions=revisions, title=title)
+
+    def move(self, request: HttpRequest, key: str) -> HttpResponse:
+        return self.act(request, key, "move")
+
+    def act(self, request: HttpRequest, key: str, name: str) -> HttpResponse:
+        """Ask first, with what it will change; the button does it if nobody changed the pin meanwhile."""
+        require(request, self.writes)
+        pin = self.found(request, key)
+        reference = request.POST.get("revision") or request.GET.get("revision")
+        with told(request):
+            target = find_revision(pin.template, reference) if reference else None
+        chosen = deed(name, actor_of(request), pin, target if reference else None)
+        back = safe_back(request, reverse("admin:pipelines_pipeline_page", args=[pin.pipeline_id]))
+        if request.method == "POST":
+            with told(request, chosen.done):
+                chosen.change(request.POST.get("tag", "none"))
+            return HttpResponseRedirect(back)
+        return self.ask(request, _question(pin, chosen, back))
+
+
+def _question(pin: Pin, chosen: Deed, back: str) -> Question:
+    fields = [("tag", pin.tag), ("back", back)]
+    if chosen.target is not None:
+        fields.append(("revision", chosen.target.pk))
+    return Question(
+        title=chosen.title,
+        explanation=chosen.explanation,
+        button=chosen.button,
+        back=back,
+        changes=_changes(pin, chosen.target),
+        problems=rehearse(lambda: chosen.change(pin.tag)),
+        dangerous=chosen.dangerous,
+        fields=fields,
+    )
+
+
+def _changes(pin: Pin, target: Revision | None) -> list[tuple[str, str, str]]:
+    """What the vendor would see differently, as this pipeline would run it; as written where it cannot run yet."""
+    if target is None:
+        return []
+    current = Revision.objects.with_config().get(pk=pin.revision_id)
+    try:
+        difference = compare(current, target, pin.pipeline)
+    except PreflightFailed:
+        difference = compare(current, target)
+    return [(change.pointer, shown(change.before), shown(change.after)) for change in difference.changes]
+
+
+def shown(value: object) -> str:
+    """A JSON value in one line; nothing for what is not there."""
+    return "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def address_of(pin: Pin) -> str:
+    return reverse("admin:pipelines_pin_page", args=[pin.pk])
+
+
+def state_of(pin: Pin) -> tuple[str, str]:
+    """The pin's state as a word for the style sheet and one for people."""
+    if not pin.enabled:
+        return "off", "Disabled"
+    behind = pin.template.latest_number - pin.revision.number
+    return ("behind", f"{behind} behind") if behind else ("current", "Current")
+
+
+def safe_back(request: HttpRequest, otherwise: str) -> str:
+    """Where the person came from, if that is a page of ours."""
+    asked = request.POST.get("back") or request.GET.get("back") or ""
+    ours = url_has_allowed_host_and_scheme(asked, allowed_hosts=None) and asked.startswith("/admin/")
+    return asked if ours else otherwise

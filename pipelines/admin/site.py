@@ -1,0 +1,105 @@
+"""The console: Django's admin with our own frame, one guard at its login, and an organisation at work."""
+
+from collections.abc import Callable
+from functools import partial, wraps
+from typing import Any
+
+from django import forms
+from django.contrib.admin import AdminSite
+from django.contrib.admin.forms import AdminAuthenticationForm
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, URLResolver, path, reverse
+
+from accounts.admin.console import CHOSEN_ORGANISATION, organisation_id_of, role_of, signed_in
+from accounts.errors import TooManyAttempts
+from accounts.models import Organisation
+from accounts.roles import Role, allows
+from pipelines.admin.fleet import fleet
+from pipelines.admin.home import home
+
+SECTIONS = (
+    ("Home", "admin:index", Role.VIEWER),
+    ("Fleet", "admin:fleet", Role.VIEWER),
+    ("Pipelines", "admin:pipelines_pipeline_changelist", Role.VIEWER),
+    ("Integrations", "admin:pipelines_pin_changelist", Role.VIEWER),
+)
+
+
+class LoginForm(AdminAuthenticationForm):
+    def clean(self) -> dict[str, Any]:
+        try:
+            cleaned: dict[str, Any] = super().clean()
+        except TooManyAttempts as refusal:
+            raise forms.ValidationError(refusal.message, code="locked") from None
+        return cleaned
+
+
+class OrganisationForm(forms.Form):
+    organisation = forms.ModelChoiceField(Organisation.objects.order_by("name"))
+
+
+class ConsoleSite(AdminSite):
+    site_title = "Pinion"
+    site_header = "Pinion"
+    index_title = "Home"
+    site_url = None
+    login_form = LoginForm
+    enable_nav_sidebar = True
+    empty_value_display = "–"
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        context = super().each_context(request)
+        if request.user.is_authenticated:
+            context |= self._frame(request)
+        return context
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        """Our own sections stand in place of Django's list of models."""
+        return []
+
+    def admin_view(self, view: Callable[..., HttpResponse], cacheable: bool = False) -> Callable[..., HttpResponse]:
+        """A superuser chooses an organisation before anything else."""
+
+        @wraps(view)
+        def inside(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if self.has_permission(request) and not organisation_id_of(request):
+                return HttpResponseRedirect(reverse("admin:choose_organisation"))
+            return view(request, *args, **kwargs)
+
+        return super().admin_view(inside, cacheable)
+
+    def get_urls(self) -> list[URLResolver | URLPattern]:
+        choose = super().admin_view(self.choose_organisation)
+        return [
+            path("organisation/", choose, name="choose_organisation"),
+            path("fleet/", self.admin_view(partial(fleet, self)), name="fleet"),
+            *super().get_urls(),
+        ]
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return home(self, request)
+
+    def choose_organisation(self, request: HttpRequest) -> HttpResponse:
+        """For superusers, who belong to none."""
+        if signed_in(request).organisation_id:
+            return HttpResponseRedirect(reverse("admin:index"))
+        form = OrganisationForm(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            request.session[CHOSEN_ORGANISATION] = form.cleaned_data["organisation"].pk
+            return HttpResponseRedirect(reverse("admin:index"))
+        context = self.each_context(request) | {"form": form, "title": "Choose an organisation"}
+        return TemplateResponse(request, "console/choose_organisation.html", context)
+
+    def _frame(self, request: HttpRequest) -> dict[str, Any]:
+        """The sections that this person's role opens, and where they are."""
+        role = role_of(request)
+        organisation = Organisation.objects.filter(pk=organisation_id_of(request)).first()
+        sections = [(title, reverse(name)) for title, name, needed in SECTIONS if organisation and allows(role, needed)]
+        current = max((address for _, address in sections if request.path.startswith(address)), key=len, default="")
+        return {"sections": sections, "current_section": current, "organisation": organisation, "role": role.value}
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """A form that was open too long, or in a browser that lost its cookies: what to do, with nothing lost."""
+    return TemplateResponse(request, "console/expired.html", {"title": "This form has expired"}, status=403)

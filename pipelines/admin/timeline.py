@@ -1,0 +1,22 @@
+"""Lines of history as sentences."""
+
+from pipelines.models import HistoryEntry, Subject
+
+
+def sentence_of(entry: HistoryEntry) -> str:
+    """One line of history as a sentence."""
+    before, after = entry.before_revision, entry.after_revision
+    if entry.subject == Subject.PARAMETER:
+        verb = "deleted" if entry.after_value is None else "set" if entry.before_value is None else "changed"
+        value = "" if entry.after_value is None else f" to “{entry.after_value}”"
+        return f"Parameter {entry.subject_id} {verb}{value}"
+    if entry.subject == Subject.PIPELINE:
+        return {True: "Pipeline enabled", False: "Pipeline disabled", None: "Pipeline deleted"}[entry.after_enabled]
+    if after is None:
+        return f"{before.template.name} removed (was v{before.number})" if before else "Removed"
+    if before is None:
+        return f"{after.template.name} assigned at v{after.number}, {'enabled' if entry.after_enabled else 'disabled'}"
+    moved = f" moved from v{before.number} to v{after.number}" if before != after else ""
+    switched = entry.before_enabled != entry.after_enabled
+    turned = f" {'enabled' if entry.after_enabled else 'disabled'}" if switched else ""
+    return f"{after.template.name}{moved}{turned}"
