@@ -131,6 +131,9 @@ class ConsoleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # the class tak
     def may_write(self, request: HttpRequest) -> bool:
         return allows(role_of(request), self.writes)
 
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return super().changelist_view(request, {"may_write": self.may_write(request), **(extra_context or {})})
+
     def found(self, request: HttpRequest, key: str) -> Any:
         """The row of the address. Raises Http404, also for a row of another organisation."""
         row = self.get_queryset(request).filter(pk=key).first()

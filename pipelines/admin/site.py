@@ -17,7 +17,11 @@ from accounts.models import Organisation
 from accounts.roles import Role, allows
 from pipelines.admin.fleet import fleet
 from pipelines.admin.home import home
+from pipelines.admin.pins import PinAdmin
+from pipelines.admin.pipelines import PipelineAdmin
+from pipelines.models import Pin, Pipeline
 
+PAGES = {Pipeline: PipelineAdmin, Pin: PinAdmin}
 SECTIONS = (
     ("Home", "admin:index", Role.VIEWER),
     ("Fleet", "admin:fleet", Role.VIEWER),
@@ -47,6 +51,11 @@ class ConsoleSite(AdminSite):
     login_form = LoginForm
     enable_nav_sidebar = True
     empty_value_display = "–"
+
+    def __init__(self, name: str = "admin") -> None:
+        super().__init__(name)
+        for model, page in PAGES.items():
+            self.register(model, page)
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         context = super().each_context(request)

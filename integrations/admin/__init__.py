@@ -1,0 +1,1 @@
+"""The console's door to templates, revisions and the catalogue."""
