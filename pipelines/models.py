@@ -163,6 +163,7 @@ class Pin(models.Model):
     objects = PinQuerySet.as_manager()
 
     class Meta:
+        verbose_name = "integration"
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["pipeline", "template"], name="one_pin_per_template_and_pipeline"),
         ]

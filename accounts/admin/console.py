@@ -132,7 +132,9 @@ class ConsoleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # the class tak
         return allows(role_of(request), self.writes)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        return super().changelist_view(request, {"may_write": self.may_write(request), **(extra_context or {})})
+        title = str(self.model._meta.verbose_name_plural).capitalize()
+        shared = {"may_write": self.may_write(request), "title": title}
+        return super().changelist_view(request, shared | (extra_context or {}))
 
     def found(self, request: HttpRequest, key: str) -> Any:
         """The row of the address. Raises Http404, also for a row of another organisation."""

@@ -49,7 +49,8 @@ class ConsoleSite(AdminSite):
     index_title = "Home"
     site_url = None
     login_form = LoginForm
-    enable_nav_sidebar = True
+    password_change_template = "console/password.html"
+    enable_nav_sidebar = False  # our sections are few enough to stand in one line
     empty_value_display = "–"
 
     def __init__(self, name: str = "admin") -> None:
@@ -88,6 +89,10 @@ class ConsoleSite(AdminSite):
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         return home(self, request)
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        buttons = {"button": "Change password", "back": reverse("admin:index")}
+        return super().password_change(request, buttons | (extra_context or {}))
 
     def choose_organisation(self, request: HttpRequest) -> HttpResponse:
         """For superusers, who belong to none."""

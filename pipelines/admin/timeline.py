@@ -11,6 +11,8 @@ def sentence_of(entry: HistoryEntry) -> str:
         value = "" if entry.after_value is None else f" to “{entry.after_value}”"
         return f"Parameter {entry.subject_id} {verb}{value}"
     if entry.subject == Subject.PIPELINE:
+        if entry.before_enabled is None:
+            return "Pipeline created"
         return {True: "Pipeline enabled", False: "Pipeline disabled", None: "Pipeline deleted"}[entry.after_enabled]
     if after is None:
         return f"{before.template.name} removed (was v{before.number})" if before else "Removed"

@@ -1,0 +1,114 @@
+"""People at the console in a real browser: what they see, what they can do, and that all of it is accessible."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from accounts.roles import Role
+from integrations.models import Template
+from integrations.revisions import create_revision
+from pipelines.models import HistoryEntry, Pin
+from tests.console.browsers import picture, violations
+from tests.console.conftest import Person
+from tests.factories import system
+
+WEBSITE = "/admin/pipelines/pipeline/pip_xyz789/"
+META = "/admin/pipelines/pin/pi_abc123/"
+REFUSED = re.compile(r"^(Enable|Disable|Remove|Move to|Delete|Edit|Set|New|Add)\b")
+PAGES = {
+    "home": "/admin/",
+    "fleet": "/admin/fleet/",
+    "pipelines": "/admin/pipelines/pipeline/",
+    "pipeline": WEBSITE,
+    "new pipeline": "/admin/pipelines/pipeline/new/",
+    "edit pipeline": f"{WEBSITE}edit/",
+    "assign": f"{WEBSITE}assign/",
+    "parameter": f"{WEBSITE}parameters/",
+    "delete pipeline": f"{WEBSITE}delete/",
+    "config": f"{WEBSITE}config/",
+    "pins": "/admin/pipelines/pin/",
+    "pin": META,
+    "move": f"{META}move/?revision=5",
+    "password": "/admin/password_change/",
+}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_on_any_page(person: Person, theme: str) -> None:
+    page = person(Role.ADMIN, theme=theme)
+    found = {}
+    for name, address in PAGES.items():
+        page.goto(address)
+        picture(page, f"{theme} {name}")
+        if broken := violations(page):
+            found[name] = broken
+    assert found == {}
+
+
+def test_every_page_fits_a_phone(person: Person) -> None:
+    page = person(Role.ADMIN, width=360)
+    too_wide = {}
+    for name, address in PAGES.items():
+        page.goto(address)
+        width = page.evaluate("document.documentElement.scrollWidth")
+        if width > 360:
+            too_wide[name] = width
+    picture(page, "phone")
+    assert too_wide == {}
+
+
+def test_an_editor_moves_an_integration_to_the_latest_revision(person: Person) -> None:
+    page = person(Role.EDITOR)
+    page.goto(WEBSITE)
+    page.get_by_role("link", name="Move to v5 Meta CAPI Production").click()
+    expect(page.get_by_text("From revision 3 to revision 5.")).to_be_visible()
+    expect(page.get_by_role("row", name="/test_event_code")).to_contain_text("TEST12345")
+    page.get_by_role("button", name="Move to revision 5").click()
+    expect(page.get_by_text("Meta CAPI Production on Marketing Website is at revision 5.")).to_be_visible()
+    assert Pin.objects.get(pk="pi_abc123").revision.number == 5
+
+
+def test_a_viewer_sees_no_button_that_would_be_refused(person: Person) -> None:
+    page = person(Role.VIEWER)
+    for address in (WEBSITE, META, "/admin/pipelines/pipeline/"):
+        page.goto(address)
+        assert page.get_by_role("main").get_by_role("link", name=REFUSED).count() == 0, address
+    assert refused(page, f"{META}do/disable/") == 403
+    assert Pin.objects.get(pk="pi_abc123").enabled
+
+
+def test_a_form_opened_before_someone_elses_change_shows_the_conflict(person: Person) -> None:
+    mine, theirs = person(Role.EDITOR), person(Role.ADMIN)
+    mine.goto(f"{META}move/?revision=4")
+    theirs.goto(f"{META}move/?revision=5")
+    theirs.get_by_role("button", name="Move to revision 5").click()
+    mine.get_by_role("button", name="Move to revision 4").click()
+    expect(mine.get_by_text("Someone changed this since you read it")).to_be_visible()
+    assert Pin.objects.get(pk="pi_abc123").revision.number == 5
+
+
+def test_a_double_click_changes_once(person: Person) -> None:
+    page = person(Role.EDITOR)
+    before = HistoryEntry.objects.count()
+    page.goto(f"{META}do/disable/")
+    page.get_by_role("button", name="Disable").dblclick()
+    expect(page.get_by_role("main")).to_contain_text("Marketing Website")
+    assert HistoryEntry.objects.count() == before + 1
+
+
+def test_a_revision_made_meanwhile_does_not_change_what_move_to_latest_means(person: Person) -> None:
+    page = person(Role.EDITOR)
+    page.goto(f"{META}move/?revision=5")
+    template = Template.objects.get(pk="tmpl_abc123")
+    config = {"pixel_id": "1", "access_token": "later"}
+    create_revision(actor=system(template.organisation), template_id=template.pk, config=config)
+    page.get_by_role("button", name="Move to revision 5").click()
+    expect(page.get_by_text("Someone changed this since you read it")).to_be_visible()
+    assert Pin.objects.get(pk="pi_abc123").revision.number == 3
+
+
+def refused(page: Page, address: str) -> int:
+    response = page.goto(address)
+    assert response is not None
+    return response.status
