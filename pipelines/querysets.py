@@ -2,10 +2,21 @@
 
 from typing import TYPE_CHECKING, Self
 
-from django.db import models
+from django.db import connection, models
+from django.db.models.expressions import RawSQL
 
 if TYPE_CHECKING:
     from pipelines.models import HistoryEntry, Pin, Pipeline
+
+UNRESOLVED = """
+    SELECT pin.id FROM pipelines_pin pin
+    JOIN integrations_revision revision ON revision.id = pin.revision_id
+    CROSS JOIN {each}(revision.parameters_used) AS needed{columns}
+    WHERE pin.organisation_id = %s AND NOT EXISTS (
+        SELECT 1 FROM pipelines_parameter held
+        WHERE held.pipeline_id = pin.pipeline_id AND held.key = needed.value AND (held.secret OR held.value <> '')
+    )
+"""
 
 
 class PipelineQuerySet(models.QuerySet["Pipeline"]):
@@ -42,6 +53,13 @@ class PinQuerySet(models.QuerySet["Pin"]):
         """Pinned to an older revision than the template's latest, or, turned round, to the latest."""
         behind = models.Q(revision__number__lt=models.F("template__latest_number"))
         return self.filter(behind if outdated else ~behind)
+
+    def unresolved(self, organisation_id: str) -> Self:
+        """Those of the organisation whose revision needs a parameter that their pipeline lacks or has left empty."""
+        each = "jsonb_array_elements_text" if connection.vendor == "postgresql" else "json_each"
+        columns = "(value)" if connection.vendor == "postgresql" else ""  # SQLite names them itself
+        found = RawSQL(UNRESOLVED.format(each=each, columns=columns), [organisation_id])  # noqa: S611  # no text from outside in it
+        return self.filter(pk__in=found)
 
     def with_names(self) -> Self:
         """What a client sees of a pin, in one statement however many there are."""

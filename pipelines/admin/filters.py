@@ -50,6 +50,18 @@ class BehindFilter(admin.SimpleListFilter):
         return found
 
 
+class UnresolvedFilter(admin.SimpleListFilter):
+    title = "parameters"
+    parameter_name = "unresolved"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
+        return [("true", "Missing")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> QuerySet[Any]:
+        found: QuerySet[Any] = queryset.unresolved(organisation_id_of(request)) if self.value() else queryset
+        return found
+
+
 class LabelFilter(admin.SimpleListFilter):
     """Pipelines by label; on a list of pins `to_pipeline` leads to theirs."""
 

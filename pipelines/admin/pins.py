@@ -18,7 +18,7 @@ from accounts.admin.console import ConsoleAdmin, Question, actor_of, rehearse, r
 from accounts.errors import PreflightFailed
 from integrations.models import Revision
 from integrations.revisions import find_revision
-from pipelines.admin.filters import BehindFilter, PinLabelFilter, TemplateFilter, VendorFilter
+from pipelines.admin.filters import BehindFilter, PinLabelFilter, TemplateFilter, UnresolvedFilter, VendorFilter
 from pipelines.differences import compare
 from pipelines.models import Pin
 from pipelines.pins import remove_pin, update_pin
@@ -68,7 +68,7 @@ def deed(name: str, actor: Actor, pin: Pin, target: Revision | None = None) -> D
 class PinAdmin(ConsoleAdmin):
     list_display: ClassVar = ["name", "pipeline_name", "vendor", "at_revision", "latest", "state", "updated_at"]
     list_display_links = None
-    list_filter: ClassVar = [BehindFilter, "enabled", VendorFilter, TemplateFilter, PinLabelFilter]
+    list_filter: ClassVar = [BehindFilter, "enabled", UnresolvedFilter, VendorFilter, TemplateFilter, PinLabelFilter]
     search_fields: ClassVar = ["id", "pipeline__name", "template__name", "pipeline__slug"]
     search_help_text = "Pipeline, template or id"
     ordering: ClassVar = ["-updated_at", "id"]

@@ -1,0 +1,83 @@
+"""The home page and the fleet matrix: every number is right and leads to the list behind it."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from accounts.models import Organisation, User
+from tests.factories import PinFactory, PipelineFactory, TemplateFactory
+from tests.queries import assert_same_queries, count_queries
+
+
+@pytest.fixture
+def console(viewer_user: User) -> Client:
+    client = Client()
+    client.force_login(viewer_user)
+    return client
+
+
+def tiles(client: Client) -> dict[str, Any]:
+    context = client.get("/admin/").context
+    return {"counts": dict(context["counts"]), "unresolved": context["unresolved"]}
+
+
+def test_home_counts_what_is_behind_and_what_lacks_parameters(console: Client, organisation: Organisation) -> None:
+    meta = TemplateFactory(organisation=organisation, revisions=3)
+    ga4 = TemplateFactory(organisation=organisation, vendor="ga4")
+    PinFactory(organisation=organisation, template=meta, number=1)
+    PinFactory(organisation=organisation, template=meta, number=3)
+    PinFactory(organisation=organisation, template=ga4, enabled=False)
+    assert tiles(console) == {"counts": {"all": 3, "enabled": 2, "behind": 1}, "unresolved": 1}
+    behind = console.get("/admin/pipelines/pin/?outdated=true").context["cl"].result_count
+    lacking = console.get("/admin/pipelines/pin/?unresolved=true").context["cl"].result_count
+    assert (behind, lacking) == (1, 1)
+
+
+def test_home_and_fleet_show_nothing_of_another_organisation(
+    console: Client, organisation: Organisation, other_organisation: Organisation
+) -> None:
+    pin = PinFactory(organisation=other_organisation)
+    assert tiles(console) == {"counts": {"all": 0, "enabled": 0, "behind": 0}, "unresolved": 0}
+    fleet = console.get("/admin/fleet/").content.decode()
+    assert pin.pipeline.name not in fleet
+    assert pin.template.name not in fleet
+
+
+@pytest.mark.parametrize("address", ["/admin/", "/admin/fleet/", "/admin/pipelines/pin/", "/admin/pipelines/pipeline/"])
+def test_a_page_takes_the_same_statements_with_ten_times_the_pipelines(
+    console: Client, organisation: Organisation, address: str
+) -> None:
+    template = TemplateFactory(organisation=organisation, revisions=2)
+    PinFactory(organisation=organisation, template=template, number=1)
+    with count_queries() as few:
+        console.get(address)
+    for _ in range(10):
+        pipeline = PipelineFactory(organisation=organisation, labels={"environment": "production"})
+        PinFactory(organisation=organisation, template=template, pipeline=pipeline, number=1)
+    with count_queries() as many:
+        console.get(address)
+    assert_same_queries(few, many)
+    assert len(many) <= 20
+
+
+def test_a_cell_of_the_fleet_says_where_its_pin_stands(console: Client, organisation: Organisation) -> None:
+    template = TemplateFactory(organisation=organisation, name="Meta", revisions=2)
+    for number, enabled in ((1, True), (2, True), (2, False)):
+        PinFactory(organisation=organisation, template=template, number=number, enabled=enabled)
+    PipelineFactory(organisation=organisation)
+    rows = console.get("/admin/fleet/").context["rows"]
+    assert [[(cell.kind, cell.text) for cell in cells] for _, cells in rows] == [
+        [("behind", "v1")],
+        [("current", "v2")],
+        [("off", "v2")],
+        [("none", "–")],
+    ]
+
+
+def test_the_fleet_can_be_narrowed_to_what_is_behind(console: Client, organisation: Organisation) -> None:
+    template = TemplateFactory(organisation=organisation, revisions=2)
+    old = PinFactory(organisation=organisation, template=template, number=1)
+    PinFactory(organisation=organisation, template=template, number=2)
+    rows = console.get("/admin/fleet/?behind=true").context["rows"]
+    assert [pipeline.pk for pipeline, _ in rows] == [old.pipeline_id]
