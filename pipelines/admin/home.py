@@ -1,15 +1,15 @@
 """The home page: what needs attention, what changed last, and how far behind the pins are."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.contrib.admin import AdminSite
 from django.db.models import Count, F, Q
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from accounts.admin.console import organisation_id_of
-from integrations.models import Template
 from integrations.vendors import VENDORS
 from pipelines.admin.timeline import sentence_of
 from pipelines.models import HistoryEntry, Pin, Pipeline
@@ -49,7 +49,7 @@ class VendorAge:
         return round(100 - self.further_start, 1)
 
 
-def home(site: AdminSite, request: HttpRequest) -> HttpResponse:
+def home(site: AdminSite, request: HttpRequest) -> TemplateResponse:
     """Every number leads to the list behind it."""
     organisation_id = organisation_id_of(request)
     pins = Pin.objects.in_organisation(organisation_id)
@@ -71,7 +71,7 @@ def home(site: AdminSite, request: HttpRequest) -> HttpResponse:
 _BEHIND = Q(revision__number__lt=F("template__latest_number"))
 
 
-def _templates_behind(organisation_id: str) -> list[Template]:
+def _templates_behind(organisation_id: str) -> list[Any]:
     pins = Pin.objects.in_organisation(organisation_id).filter(_BEHIND)
     rows = pins.values("template_id", "template__name").annotate(behind=Count("pk")).order_by("-behind")[:WORST]
     return list(rows)

@@ -3,12 +3,12 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import URLPattern, URLResolver, reverse
+from django.urls import URLPattern, reverse
 from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.safestring import SafeString
@@ -40,13 +40,13 @@ class Deed:
 def deed(name: str, actor: Actor, pin: Pin, target: Revision | None = None) -> Deed:
     """The deed of this name: enable, disable, remove, or move to a target. Raises Http404 for any other."""
     where = f"{pin.template.name} on {pin.pipeline.name}"
-    key = {"actor": actor, "pipeline_id": pin.pipeline_id, "pin_id": pin.pk}
+    key: dict[str, Any] = {"actor": actor, "pipeline_id": pin.pipeline_id, "pin_id": pin.pk}
 
-    def update(**fields: object) -> Callable[[str | None], object]:
-        return lambda seen: update_pin(**key, **fields, expected=seen)  # type: ignore[arg-type]  # as update_pin takes it
+    def update(**fields: Any) -> Callable[[str | None], object]:
+        return lambda seen: update_pin(**key, **fields, expected=seen)
 
     def remove(seen: str | None) -> None:
-        remove_pin(**key, expected=seen)  # type: ignore[arg-type]  # as above
+        remove_pin(**key, expected=seen)
 
     if name == "enable":
         text = "Events go to this vendor from this pipeline from then on."
@@ -66,18 +66,18 @@ def deed(name: str, actor: Actor, pin: Pin, target: Revision | None = None) -> D
 
 
 class PinAdmin(ConsoleAdmin):
-    list_display: ClassVar = ["name", "pipeline_name", "vendor", "at_revision", "latest", "state", "updated_at"]
+    list_display = ["name", "pipeline_name", "vendor", "at_revision", "latest", "state", "updated_at"]
     list_display_links = None
-    list_filter: ClassVar = [BehindFilter, "enabled", UnresolvedFilter, VendorFilter, TemplateFilter, PinLabelFilter]
-    search_fields: ClassVar = ["id", "pipeline__name", "template__name", "pipeline__slug"]
+    list_filter = [BehindFilter, "enabled", UnresolvedFilter, VendorFilter, TemplateFilter, PinLabelFilter]
+    search_fields = ["id", "pipeline__name", "template__name", "pipeline__slug"]
     search_help_text = "Pipeline, template or id"
-    ordering: ClassVar = ["-updated_at", "id"]
+    ordering = ["-updated_at", "id"]
     actions = None
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Pin]:
         return super().get_queryset(request).select_related("pipeline", "template", "revision")
 
-    def get_urls(self) -> list[URLResolver | URLPattern]:
+    def get_urls(self) -> list[URLPattern]:
         return [
             self.route("<str:key>/move/", self.move, "move"),
             self.route("<str:key>/do/<str:name>/", self.act, "act"),

@@ -1,12 +1,12 @@
 """Pipelines in the console: the list, and the page of one with its pins, parameters, config and history."""
 
 import json
-from typing import Any, ClassVar
+from typing import Any
 
 from django.contrib import admin
 from django.db.models import Count, F, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import URLPattern, URLResolver, reverse
+from django.urls import URLPattern, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -31,21 +31,22 @@ HISTORY_SHOWN = 50
 
 
 class PipelineAdmin(ConsoleAdmin):
-    list_display: ClassVar = ["named", "type", "shown_labels", "pins", "behind", "enabled", "updated_at"]
+    list_display = ["named", "type", "shown_labels", "pins", "behind", "enabled", "updated_at"]
     list_display_links = None
-    list_filter: ClassVar = ["type", "enabled", LabelFilter]
-    search_fields: ClassVar = ["name", "slug", "id", "pipeline_key"]
+    list_filter = ["type", "enabled", LabelFilter]
+    search_fields = ["name", "slug", "id", "pipeline_key"]
     search_help_text = "Name, slug, id or pipeline key"
-    ordering: ClassVar = ["name", "id"]
+    ordering = ["name", "id"]
     actions = None
     change_list_template = "console/pipelines.html"
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Pipeline]:
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         pipelines = super().get_queryset(request).filter(deleted_at=None).prefetch_related("labels")
         late = Q(pins__revision__number__lt=F("pins__template__latest_number"))
-        return pipelines.annotate(pin_count=Count("pins"), behind_count=Count("pins", filter=late))
+        counted: QuerySet[Any] = pipelines.annotate(pin_count=Count("pins"), behind_count=Count("pins", filter=late))
+        return counted
 
-    def get_urls(self) -> list[URLResolver | URLPattern]:
+    def get_urls(self) -> list[URLPattern]:
         return [
             self.route("new/", self.create, "new"),
             self.route("<str:key>/edit/", self.edit, "edit"),

@@ -37,7 +37,7 @@ def test_home_counts_what_is_behind_and_what_lacks_parameters(console: Client, o
 def test_home_and_fleet_show_nothing_of_another_organisation(
     console: Client, organisation: Organisation, other_organisation: Organisation
 ) -> None:
-    pin = PinFactory(organisation=other_organisation)
+    pin: Any = PinFactory(organisation=other_organisation)
     assert tiles(console) == {"counts": {"all": 0, "enabled": 0, "behind": 0}, "unresolved": 0}
     fleet = console.get("/admin/fleet/").content.decode()
     assert pin.pipeline.name not in fleet
