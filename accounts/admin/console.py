@@ -9,7 +9,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Model, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 
@@ -136,6 +136,10 @@ class ConsoleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # the class tak
         shared = {"may_write": self.may_write(request), "title": title}
         return super().changelist_view(request, shared | (extra_context or {}))
 
+    def get_urls(self) -> list[URLPattern]:
+        """Of Django's pages only the list: its own forms would go round the services, and show every column."""
+        return [self.route("", self.changelist_view, "changelist")]
+
     def found(self, request: HttpRequest, key: str) -> Any:
         """The row of the address. Raises Http404, also for a row of another organisation."""
         row = self.get_queryset(request).filter(pk=key).first()
@@ -143,7 +147,7 @@ class ConsoleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # the class tak
             raise Http404
         return row
 
-    def route(self, address: str, view: Callable[..., HttpResponse], name: str) -> URLPattern:
+    def route(self, address: str, view: Callable[..., HttpResponseBase], name: str) -> URLPattern:
         """An address below this model's own, named as the admin names its own: `admin:pipelines_pin_<name>`."""
         meta = self.model._meta
         full_name = f"{meta.app_label}_{meta.model_name}_{name}"

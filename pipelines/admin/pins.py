@@ -14,10 +14,11 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.safestring import SafeString
 
 from accounts.actors import Actor
-from accounts.admin.console import ConsoleAdmin, Question, actor_of, rehearse, require, told
+from accounts.admin.console import Question, actor_of, rehearse, require, told
 from accounts.errors import PreflightFailed
 from integrations.models import Revision
 from integrations.revisions import find_revision
+from pipelines.admin.actions import PinActions
 from pipelines.admin.filters import BehindFilter, PinLabelFilter, TemplateFilter, UnresolvedFilter, VendorFilter
 from pipelines.differences import compare
 from pipelines.models import Pin
@@ -65,14 +66,13 @@ def deed(name: str, actor: Actor, pin: Pin, target: Revision | None = None) -> D
     raise Http404
 
 
-class PinAdmin(ConsoleAdmin):
+class PinAdmin(PinActions):
     list_display = ["name", "pipeline_name", "vendor", "at_revision", "latest", "state", "updated_at"]
     list_display_links = None
     list_filter = [BehindFilter, "enabled", UnresolvedFilter, VendorFilter, TemplateFilter, PinLabelFilter]
     search_fields = ["id", "pipeline__name", "template__name", "pipeline__slug"]
     search_help_text = "Pipeline, template or id"
     ordering = ["-updated_at", "id"]
-    actions = None
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Pin]:
         return super().get_queryset(request).select_related("pipeline", "template", "revision")

@@ -10,12 +10,13 @@ from django.urls import URLPattern, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from accounts.admin.console import ConsoleAdmin, Question, actor_of, rehearse, require, role_of, told
+from accounts.admin.console import Question, actor_of, rehearse, require, role_of, told
 from accounts.api.filters import read_moment
 from accounts.errors import Refused
 from accounts.roles import Role, allows
 from integrations.models import Template
 from integrations.revisions import find_revision
+from pipelines.admin.exports import PipelineExports
 from pipelines.admin.filters import LabelFilter
 from pipelines.admin.forms import AssignForm, ParameterForm, PipelineForm
 from pipelines.admin.pins import state_of
@@ -30,14 +31,13 @@ from pipelines.versions import version_at
 HISTORY_SHOWN = 50
 
 
-class PipelineAdmin(ConsoleAdmin):
+class PipelineAdmin(PipelineExports):
     list_display = ["named", "type", "shown_labels", "pins", "behind", "enabled", "updated_at"]
     list_display_links = None
     list_filter = ["type", "enabled", LabelFilter]
     search_fields = ["name", "slug", "id", "pipeline_key"]
     search_help_text = "Name, slug, id or pipeline key"
     ordering = ["name", "id"]
-    actions = None
     change_list_template = "console/pipelines.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:

@@ -1,0 +1,162 @@
+"""The people of an organisation, for its admins."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from django.contrib import admin
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import URLPattern, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from accounts.admin.console import ConsoleAdmin, Question, actor_of, rehearse, require, signed_in, told
+from accounts.admin.forms import NewUserForm, UserForm, blame
+from accounts.errors import Refused
+from accounts.models import User
+from accounts.roles import Role
+from accounts.users import create_user, update_user
+
+MESSAGE_OF_SELF = " This is you: it takes effect with your next click."
+
+
+@dataclass(frozen=True)
+class Deed:
+    """One change to one user: how it is asked for, and the service call that does it."""
+
+    title: str
+    explanation: str
+    button: str
+    done: str
+    change: Callable[[], object]
+    fields: tuple[tuple[str, str], ...]
+    dangerous: bool = False
+
+
+class UserAdmin(ConsoleAdmin):
+    reads = Role.ADMIN
+    writes = Role.ADMIN
+    list_display = ["named", "name", "role", "state", "created_at", "updated_at"]
+    list_display_links = None
+    list_filter = ["role", "is_active"]
+    search_fields = ["email", "name", "id"]
+    search_help_text = "Email, name or id"
+    ordering = ["email"]
+    actions = None
+    show_facets = admin.ShowFacets.NEVER
+    change_list_template = "console/user_list.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        return [
+            self.route("new/", self.create, "new"),
+            self.route("<str:key>/edit/", self.edit, "edit"),
+            self.route("<str:key>/do/<str:name>/", self.act, "act"),
+            self.route("<str:key>/", self.show, "page"),
+            *super().get_urls(),
+        ]
+
+    @admin.display(description="Email", ordering="email")
+    def named(self, user: User) -> SafeString:
+        return format_html('<a href="{}">{}</a>', address_of(user), user.email)
+
+    @admin.display(description="State", ordering="is_active")
+    def state(self, user: User) -> SafeString:
+        kind, word = ("off", "Disabled") if user.disabled else ("current", "Enabled")
+        return format_html('<span class="state state-{}">{}</span>', kind, word)
+
+    def show(self, request: HttpRequest, key: str) -> HttpResponse:
+        require(request, self.reads)
+        user = self.found(request, key)
+        audit_log = reverse("admin:accounts_auditentry_changelist")
+        return self.page(request, "user.html", title=user.email, person=user, audit_log=audit_log)
+
+    def create(self, request: HttpRequest) -> HttpResponse:
+        require(request, self.writes)
+        form = NewUserForm(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            fields = form.cleaned_data | {"password": form.cleaned_data["password"] or None}
+            fields["role"] = Role(fields["role"])
+            try:
+                user = create_user(actor=actor_of(request), **fields)
+            except Refused as refusal:
+                blame(form, refusal)
+            else:
+                with told(request, f"{user.email} is here as {user.role}."):
+                    return self.back(address_of(user))
+        return self.page(request, "form.html", form=form, title="New user", button="Add user", back="../")
+
+    def edit(self, request: HttpRequest, key: str) -> HttpResponse:
+        """The form, then the question with what the form would change, then the change."""
+        require(request, self.writes)
+        user = self.found(request, key)
+        form = UserForm(request.POST or None, initial=UserForm.facts(user))
+        if request.method == "POST" and form.is_valid():
+            deed = _edited(user, form.cleaned_data, actor_of(request))
+            return self._ask_or_do(request, user, deed, confirmed="confirmed" in request.POST)
+        title = f"Edit {user.email}"
+        return self.page(request, "form.html", form=form, title=title, button="Continue", back=address_of(user))
+
+    def act(self, request: HttpRequest, key: str, name: str) -> HttpResponse:
+        """Disable or enable."""
+        require(request, self.writes)
+        user = self.found(request, key)
+        if name not in ("disable", "enable"):
+            raise Http404
+        tag = request.POST.get("tag", "none") if request.method == "POST" else user.tag
+        change = partial(
+            update_user, actor=actor_of(request), user_id=key, disabled=name == "disable", expected=tag or "none"
+        )
+        return self._ask_or_do(request, user, _switched(user, name, tag, change), confirmed=request.method == "POST")
+
+    def _ask_or_do(self, request: HttpRequest, user: User, deed: Deed, *, confirmed: bool) -> HttpResponse:
+        self_made = user.pk == signed_in(request).pk
+        if confirmed:
+            with told(request, deed.done):
+                deed.change()
+            return self.back(reverse("admin:index") if self_made else address_of(user))
+        if self_made:
+            deed = replace(deed, explanation=deed.explanation + MESSAGE_OF_SELF)
+        question = Question(
+            title=deed.title,
+            explanation=deed.explanation,
+            button=deed.button,
+            back=address_of(user),
+            problems=rehearse(deed.change),
+            dangerous=deed.dangerous,
+            fields=[*deed.fields, ("confirmed", "yes")],
+        )
+        return self.ask(request, question)
+
+
+def _edited(user: User, wanted: dict[str, Any], actor: Any) -> Deed:
+    tag = wanted["tag"] or "none"
+    told_changes = [
+        f"{field.capitalize()}: from “{getattr(user, field)}” to “{wanted[field]}”."
+        for field in ("name", "role")
+        if getattr(user, field) != wanted[field]
+    ]
+    change = partial(
+        update_user, actor=actor, user_id=user.pk, name=wanted["name"], role=Role(wanted["role"]), expected=tag
+    )
+    return Deed(
+        title=f"Change {user.email}?",
+        explanation=" ".join(told_changes) or "Nothing: the form says what stands already.",
+        button="Change",
+        done=f"{user.email} is changed.",
+        change=change,
+        fields=(("name", wanted["name"]), ("role", wanted["role"]), ("tag", tag)),
+    )
+
+
+def _switched(user: User, name: str, tag: str, change: Callable[[], object]) -> Deed:
+    if name == "disable":
+        text = "They are logged out and cannot log in any more. What they did stays in the audit log."
+        done = f"{user.email} is disabled."
+        return Deed(f"Disable {user.email}?", text, "Disable", done, change, (("tag", tag),), dangerous=True)
+    text = f"They can log in again, as {user.role}."
+    return Deed(f"Enable {user.email}?", text, "Enable", f"{user.email} is enabled.", change, (("tag", tag),))
+
+
+def address_of(user: User) -> str:
+    return reverse("admin:accounts_user_page", args=[user.pk])
