@@ -30,8 +30,10 @@ def issue_limited_token(
         message = "Only a processor token can be limited to pipelines. Leave pipelines out."
         raise Invalid.because("pipelines", "not_a_processor", message)
     _require_known(actor, pipelines)
-    token, secret = issue_token(actor=actor, name=name, scope=scope, expires_at=expires_at)
-    TokenPipeline.objects.bulk_create(TokenPipeline(token=token, pipeline_id=key) for key in dict.fromkeys(pipelines))
+    named = list(dict.fromkeys(pipelines))
+    limits = {"pipelines": named} if named else {}
+    token, secret = issue_token(actor=actor, name=name, scope=scope, expires_at=expires_at, limits=limits)
+    TokenPipeline.objects.bulk_create(TokenPipeline(token=token, pipeline_id=key) for key in named)
     return token, secret
 
 

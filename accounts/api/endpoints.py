@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import GenericViewSet
 
 from accounts.actors import Actor
+from accounts.api.authentication import actor_of
 from accounts.errors import NotFound
 from accounts.preconditions import Tagged
 
@@ -23,8 +25,7 @@ class Endpoint(GenericViewSet[Any]):
 
     @property
     def actor(self) -> Actor:
-        actor: Actor = self.request.user  # type: ignore[assignment]  # our authentication makes it an Actor
-        return actor
+        return actor_of(self.request)
 
     @property
     def expected(self) -> str | None:
@@ -56,7 +57,7 @@ class Endpoint(GenericViewSet[Any]):
     def answer(self, row: Any, status: int = 200, **headers: str) -> Response:
         """One object, with its tag; 304 for a client that has just this."""
         etag = self.etag(row)
-        if self.request.method == "GET" and etag in _tags(self.request.headers.get("If-None-Match", "")):
+        if self.request.method in SAFE_METHODS and {etag, "*"} & _tags(self.request.headers.get("If-None-Match", "")):
             return Response(status=304, headers={"ETag": etag})
         return Response(self.represent(row), status=status, headers={"ETag": etag, **headers})
 

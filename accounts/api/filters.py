@@ -1,6 +1,6 @@
 """Filters that more than one list has."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import django_filters
@@ -22,12 +22,12 @@ class MomentField(forms.CharField):
 
 
 def read_moment(text: str) -> datetime | None:
-    """None for what is no time, or a time without a zone."""
+    """The time in UTC; None for what is no time, a time without a zone, or one outside of the years 1 to 9999."""
     try:
         moment = parse_datetime(text.replace(" ", "+"))  # a plus sign typed into an address arrives as a blank
-    except ValueError:
+        return moment.astimezone(UTC) if moment is not None and moment.tzinfo is not None else None
+    except (ValueError, OverflowError):
         return None
-    return moment if moment is not None and moment.tzinfo is not None else None
 
 
 class Since(django_filters.Filter):

@@ -19,6 +19,7 @@ class OperatorCommand(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--organisation", help="Name or id; not needed while there is only one.")
         parser.add_argument("--actor", metavar="EMAIL", help="Who acts; default: you, by your operating-system name.")
+        parser.add_argument("--format", choices=["text", "json"], default="text", help="json: one object, on one line.")
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         try:
