@@ -56,10 +56,18 @@ class PinFilter(django_filters.FilterSet):
     label = LabelFilter(field_name="pipeline_id")
     enabled = FlagFilter()
     outdated = FlagFilter(method="behind")
+    state = django_filters.ChoiceFilter(
+        method="standing",
+        choices=[("ok", "ok"), ("unresolvable", "unresolvable")],
+        help_text="Whether the pipeline has every parameter that the pinned revision needs, in a form that its fields take.",
+    )
 
     class Meta:
         model = Pin
-        fields: ClassVar = ["template", "revision", "vendor", "pipeline", "label", "enabled", "outdated"]
+        fields: ClassVar = ["template", "revision", "vendor", "pipeline", "label", "enabled", "outdated", "state"]
 
     def behind(self, pins: Any, name: str, value: bool) -> Any:
         return pins.outdated(value)
+
+    def standing(self, pins: Any, name: str, value: str) -> Any:
+        return pins.resolvable(value == "ok")
