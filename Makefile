@@ -26,6 +26,8 @@ $(IN)/python:
 	$(call say,"Making $(VENV) with $$($(PYTHON) --version)")
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo 'Pinion needs Python 3.11 or newer: make PYTHON=python3.11 …'; exit 1; }
+	@$(PYTHON) -c 'import pip; raise SystemExit([*map(int, pip.__version__.split(".")[:2])] < [22, 3])' || \
+		{ echo 'Pinion needs pip 22.3 or newer: $(PYTHON) -m pip install --upgrade pip'; exit 1; }
 	$(PYTHON) -m venv --without-pip $(VENV)
 
 $(VENV)/.setup: requirements.txt | $(IN)/python
