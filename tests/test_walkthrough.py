@@ -2,8 +2,6 @@
 
 import json
 import os
-import re
-import shlex
 import shutil
 import signal
 import socket
@@ -20,10 +18,10 @@ from typing import Any
 import pytest
 
 from tests.environment import ENVIRONMENT
-from tests.readme import README, ROOT, Step, blocks, steps
+from tests.readme import README, ROOT, blocks, steps
+from tests.transcripts import Names, differences, in_a_shell
 
 WALK = ("A walk through the API", "How to")
-MARK = "\x1e"  # parts what one step says from what the next one says
 
 # The requests of the user's documentation, as it prints them.
 DOCUMENTED = (
@@ -69,7 +67,6 @@ DOCUMENTED_PIN = {
     "created_at": "2026-02-20T10:00:00Z",
     "updated_at": "2026-02-25T14:30:00Z",
 }
-DOCUMENTED_TIMES = (DOCUMENTED_PIN["created_at"], DOCUMENTED_PIN["updated_at"])
 
 LOGINS = {
     role: {"email": f"{role}@demo.example", "password": f"pinion-demo-{role}"} for role in ("viewer", "editor", "admin")
@@ -205,15 +202,11 @@ def test_every_request_of_the_readme_gives_the_answer_printed_there(program: Pro
         pytest.skip("curl is not installed here: apt-get install curl. The README's requests were not tried.")
     walk = steps(README.read_text(), *WALK)
     with program.served() as served:
-        results = in_a_shell(walk, program)
+        results = in_a_shell(walk, program.port, program.environment)
         assert served.process.poll() is None
     names = (Names(), Names())
-    wrong = [
-        f"{step.commands}\nprinted: {printed}\n\nreal:    {real}\n"
-        for step, result in zip(walk, results, strict=True)
-        for printed, real in differences(step, result, *names)
-    ]
-    assert not wrong, "\n".join(wrong)
+    wrong = [differences(step, result, *names) for step, result in zip(walk, results, strict=True)]
+    assert not any(wrong), "\n".join(filter(None, wrong))
     assert json.loads(results[1].out)["integrations"][0] == DOCUMENTED_PIN
     assert '{"status":"removed"}' in [result.out.strip() for result in results]
 
@@ -302,96 +295,3 @@ def test_demo_logins_are_refused_where_debug_is_off(program: Program) -> None:
 def test_make_run_is_the_quickstart() -> None:
     planned = subprocess.run(["make", "-n", "run"], check=True, capture_output=True, cwd=ROOT, text=True).stdout
     assert planned.rstrip().endswith("manage.py quickstart")
-
-
-# --- a shell, and what comes back from it -----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a step wrote to standard output, and the status codes that came to standard error."""
-
-    out: str
-    errors: str
-
-    @property
-    def statuses(self) -> list[int]:
-        return [int(line) for line in self.errors.splitlines() if re.fullmatch(r"\d{3}", line)]
-
-    @property
-    def bodies(self) -> list[Any]:
-        return [json.loads(line) for line in self.out.splitlines() if line.startswith("{")]
-
-
-def in_a_shell(walk: list[Step], program: Program) -> list[Result]:
-    """Every step as printed, one after the other in one bash; only the port and the Python are those of this test."""
-    part = f"printf '{MARK}'; printf '{MARK}' >&2\n"
-    script = part.join(f"{step.commands}\n" for step in walk)
-    script = script.replace("localhost:8084", f"localhost:{program.port}")
-    script = script.replace(".venv/bin/python", shlex.quote(sys.executable))
-    done = subprocess.run(
-        ["bash", "--norc", "--noprofile", "-s"],
-        check=False,
-        capture_output=True,
-        cwd=ROOT,
-        env=program.environment,
-        input=script,
-        text=True,
-        timeout=300,
-    )
-    results = [Result(*both) for both in zip(done.stdout.split(MARK), done.stderr.split(MARK), strict=True)]
-    assert len(results) == len(walk), done.stderr
-    return results
-
-
-class Names:
-    """Gives what is made at run time a name by its order of appearance, so that two runs read the same.
-
-    One id must then stand for one thing all the way through, on the page as in the run.
-    """
-
-    MADE = re.compile(
-        r"(?P<id>\b(?P<kind>[a-z]+)_[0-9a-z]{16}\b)"
-        r"|(?P<token>pinion_[\w-]{43})"
-        r'|(?P<hint>"hint": "[\w-]{4}")'
-        r"|(?P<time>\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00))"
-    )
-
-    def __init__(self) -> None:
-        self.known: dict[str, str] = {}
-
-    def give(self, text: str) -> str:
-        return self.MADE.sub(self._name, text)
-
-    def _name(self, found: re.Match[str]) -> str:
-        if found["time"]:
-            return found[0] if found[0] in DOCUMENTED_TIMES else "<time>"
-        if found["hint"]:
-            return '"hint": "<hint>"'
-        kind = found["kind"] or "token"
-        return self.known.setdefault(found[0], f"<{kind} {len(self.known)}>")
-
-
-def differences(step: Step, result: Result, on_page: Names, in_run: Names) -> list[tuple[str, str]]:
-    """Pairs of what the page prints and what came, where the two are not the same."""
-    pairs = [(str(step.statuses), str(result.statuses))] if step.statuses else []
-    if not step.answers and "\n" in result.out.strip():
-        pairs.append(("no answer", result.out))
-    kinds = {block.language for block in step.answers}
-    assert len(kinds) <= 1, f"One kind of answer at a time: {kinds}"
-    if kinds == {"json"}:
-        real = [as_text(body) for body in result.bodies]
-        printed = [as_text(json.loads(block.text)) for block in step.answers]
-        pairs += zip(printed, real, strict=True) if len(printed) == len(real) else [(str(printed), str(real))]
-    elif kinds == {"http"}:
-        headers = [line.lower() for line in result.out.splitlines()]
-        lines = "".join(block.text for block in step.answers).splitlines()
-        pairs += [(line, result.out) for line in lines if line.lower() not in headers]
-    elif kinds == {"text"}:
-        pairs.append((step.answers[0].text.strip(), result.out.strip()))
-    named = [(on_page.give(printed), in_run.give(real)) for printed, real in pairs]
-    return [(printed, real) for printed, real in named if printed != real]
-
-
-def as_text(body: Any) -> str:
-    return json.dumps(body, indent=2, sort_keys=True, ensure_ascii=False)
