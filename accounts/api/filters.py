@@ -6,6 +6,7 @@ from typing import Any
 import django_filters
 from django import forms
 from django.utils.dateparse import parse_datetime
+from drf_spectacular.utils import extend_schema_field
 
 
 class MomentField(forms.CharField):
@@ -30,6 +31,7 @@ def read_moment(text: str) -> datetime | None:
         return None
 
 
+@extend_schema_field({"type": "string", "format": "date-time", "description": "From this time on."})
 class Since(django_filters.Filter):
     field_class = MomentField
 
@@ -37,6 +39,7 @@ class Since(django_filters.Filter):
         super().__init__(field_name=field_name, lookup_expr="gte")
 
 
+@extend_schema_field({"type": "string", "format": "date-time", "description": "Before this time."})
 class Until(django_filters.Filter):
     field_class = MomentField
 
@@ -52,6 +55,7 @@ class FlagField(forms.CharField):
         raise forms.ValidationError("Write true or false.", code="not_a_flag")
 
 
+@extend_schema_field(bool)
 class FlagFilter(django_filters.Filter):
     """true or false; anything else is an error, not “no filter”."""
 

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 import django_filters
 from django import forms
 from django.db.models import Q, QuerySet
+from drf_spectacular.utils import extend_schema_field
 
 from accounts.api.filters import FlagFilter
 from pipelines.models import Label, Pin, Pipeline, PipelineType
@@ -22,6 +23,14 @@ class LabelField(forms.Field):
         return [(key, text) for key, _, text in pairs]
 
 
+@extend_schema_field(
+    {
+        "type": "array",
+        "items": {"type": "string", "pattern": "^[^:]+:"},
+        "minItems": 1,
+        "description": "`key:value`, as often as wanted; every one must match.",
+    }
+)
 class LabelFilter(django_filters.Filter):
     """Keeps what belongs to a pipeline with all of these labels; `field_name` leads to the pipeline's id."""
 

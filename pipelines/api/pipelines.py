@@ -1,5 +1,6 @@
 """Pipelines and their parameters over REST, what they run and ran, and their history."""
 
+from datetime import datetime
 from typing import Any
 
 from django.db.models import QuerySet
@@ -28,7 +29,7 @@ from pipelines.pins import NO_PIPELINE, require_pipeline
 from pipelines.registry import create_pipeline, delete_pipeline, update_pipeline
 from pipelines.versions import require_existing, version_at
 
-AT = OpenApiParameter("at", str, description="A time such as 2026-02-20T10:00:00Z: what ran then.")
+AT = OpenApiParameter("at", datetime, description="A time such as 2026-02-20T10:00:00Z: what ran then.")
 VERSION = OpenApiParameter("version", int, description="A configuration version: what ran at it.")
 
 
@@ -37,6 +38,7 @@ class PipelineEndpoint(Endpoint):
     serializer_class = PipelineObject
     filterset_class = PipelineFilter
     list_name = "pipelines"
+    parameters = {"config": ("at", "version")}
     missing = NO_PIPELINE
 
     def get_queryset(self) -> QuerySet[Any]:

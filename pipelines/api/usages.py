@@ -32,6 +32,7 @@ class UsedTemplateEndpoint(TemplateEndpoint):
 
 class DiffEndpoint(RevisionEndpoint):
     serializer_class = DiffObject
+    parameters = {"diff": ("against", "pipeline")}
 
     @extend_schema(responses={200: DiffObject}, parameters=[AGAINST, PIPELINE])
     def diff(self, request: Request, template_id: str, id: str) -> Response:
