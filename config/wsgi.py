@@ -4,7 +4,7 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-from config.rest.bodies import with_lengths
+from config.rest.lengths import with_lengths
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 application = with_lengths(get_wsgi_application())

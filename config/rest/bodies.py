@@ -1,19 +1,15 @@
 """What comes in, before anything reads it: no NUL in an address, no body that is too large, compressed or not UTF-8."""
 
-from collections.abc import Callable, Iterable
-from io import BytesIO
-from typing import IO
-from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+from collections.abc import Callable
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, UnreadablePostError
 
 from accounts.errors import Malformed, Refused
 from config.rest.errors import TooLarge, Unsupported, answer_for, answer_to, is_api, status_of
+from config.rest.lengths import CHUNK, POLITE
 
 READERS_ONLY = frozenset({"GET", "HEAD", "OPTIONS"})
-CHUNK = 64 * 1024
-POLITE = 32 * 1024 * 1024  # so much of a body that is too large is still taken in, to let its sender hear the answer
 
 
 class ReadableRequests:
@@ -33,28 +29,6 @@ class ReadableRequests:
         return self.get_response(request)
 
 
-def most_of(read: Callable[[int], bytes]) -> bytes:
-    """A body of unknown length, but of one that is too large no more than shows that it is."""
-    kept = bytearray()
-    seen = 0
-    while seen < POLITE and (chunk := read(CHUNK)):
-        kept += chunk[: _limit() + 1 - len(kept)]
-        seen += len(chunk)
-    return bytes(kept)
-
-
-def with_lengths(application: WSGIApplication) -> WSGIApplication:
-    """The application for servers that pass chunked bodies on: Django reads only as much as Content-Length says."""
-
-    def measured(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if environ.get("wsgi.input_terminated") and not environ.get("CONTENT_LENGTH"):
-            body = most_of(environ["wsgi.input"].read)
-            environ |= {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
-        return application(environ, start_response)
-
-    return measured
-
-
 def _unreadable(request: HttpRequest) -> Refused | None:
     """Why a request is not read any further, or None. Django reads the query string in the charset of the body."""
     if "\0" in request.path_info or "%00" in request.META.get("QUERY_STRING", ""):
@@ -72,10 +46,10 @@ def _unreadable(request: HttpRequest) -> Refused | None:
     return None
 
 
-def _let_finish(stream: HttpRequest | IO[bytes]) -> None:
+def _let_finish(request: HttpRequest) -> None:
     for _ in range(POLITE // CHUNK):
         try:
-            if not stream.read(CHUNK):
+            if not request.read(CHUNK):
                 return
         except OSError:  # the client has left
             return
