@@ -78,7 +78,7 @@ schema-check: setup-dev ## compare the committed OpenAPI file with what the code
 	$(call say,"Comparing $(SCHEMA) with the code")
 	@made=$$(mktemp) && trap 'rm -f "$$made"' EXIT && \
 		$(MANAGE) spectacular --format openapi-json --validate --fail-on-warn --file "$$made" && \
-		diff -u $(SCHEMA) "$$made" || { echo 'The API changed and its file did not: make schema'; exit 1; }
+		{ diff -u $(SCHEMA) "$$made" || { echo 'The API changed and its file did not: make schema'; exit 1; }; }
 
 # uv is no dependency of ours: it gets an environment of its own.
 pins: ## pin the newest versions that pyproject.toml allows

@@ -65,7 +65,8 @@ class Names:
     MADE = re.compile(
         r"(?P<id>\b(?P<kind>[a-z]+)_[0-9a-z]{16}\b)"
         r"|(?P<token>pinion_[\w-]{43})"
-        r'|(?P<hint>"hint": "[\w-]{4}")'
+        r'|(?P<end>"hint": "[\w-]{4}")'
+        r'|(?P<cursor>"next_cursor": "[^"]+")'
         r"|(?P<time>\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00))"
     )
 
@@ -78,8 +79,8 @@ class Names:
     def _name(self, found: re.Match[str]) -> str:
         if found["time"]:
             return found[0] if found[0] in DEMO_TIMES else "<time>"
-        if found["hint"]:
-            return '"hint": "<hint>"'
+        if found["end"] or found["cursor"]:
+            return '"hint": "<end>"' if found["end"] else '"next_cursor": "<cursor>"'
         kind = found["kind"] or "token"
         return self.known.setdefault(found[0], f"<{kind} {len(self.known)}>")
 
