@@ -9,6 +9,9 @@ from django.db import models
 class DocumentField(models.TextField):  # type: ignore[type-arg]  # the class takes no parameters at run time
     """PostgreSQL's own jsonb would make 1e300 an integer and -0.0 a 0, and put the keys in an order of its own."""
 
+    _pyi_private_set_type: Any  # where the stubs look up what such a field takes and gives
+    _pyi_private_get_type: Any
+
     def from_db_value(self, value: str | None, expression: object, connection: object) -> Any:
         return None if value is None else json.loads(value)
 
