@@ -2,6 +2,7 @@
 
 import hashlib
 from datetime import datetime
+from math import ceil
 
 from django.conf import settings
 from django.db import transaction
@@ -51,7 +52,7 @@ def _sweep(now: datetime) -> None:
 
 def _locked(guard: QuerySet[LoginGuard], now: datetime) -> TooManyAttempts:
     window_ends_at = guard.values_list("window_ends_at", flat=True).first() or now
-    seconds = max(1, int((window_ends_at - now).total_seconds()) + 1)
+    seconds = max(1, ceil((window_ends_at - now).total_seconds()))
     message = f"Too many failed logins for this account. Try again in {seconds} seconds."
     return TooManyAttempts(message, seconds, code="ACCOUNT_LOCKED")
 
