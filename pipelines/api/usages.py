@@ -8,7 +8,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.errors import Detail, Invalid, Malformed, NotFound
+from accounts.errors import Invalid, NotFound
 from integrations.api.revisions import RevisionEndpoint
 from integrations.api.templates import TemplateEndpoint
 from integrations.models import Revision
@@ -36,7 +36,6 @@ class DiffEndpoint(RevisionEndpoint):
 
     @extend_schema(responses={200: DiffObject}, parameters=[AGAINST, PIPELINE])
     def diff(self, request: Request, template_id: str, id: str) -> Response:
-        _refuse_unknown(request)
         revision = self.found()
         against = self._against(revision)
         difference = compare(against, revision, self._pipeline())
@@ -78,15 +77,3 @@ class UsageEndpoint(RevisionEndpoint):
 
     def get_queryset(self) -> QuerySet[Any]:
         return pins_of(self.found())
-
-
-def _refuse_unknown(request: Request) -> None:
-    """Raises Malformed: `?agianst=` would otherwise compare with another revision than the one meant."""
-    known = (AGAINST.name, PIPELINE.name)
-    details = [
-        Detail(name[:64], "unknown_filter", f"There is no filter named {name[:64]!a}. Known here: {', '.join(known)}.")
-        for name in request.query_params
-        if name not in known
-    ]
-    if details:
-        raise Malformed(details[0].message, details)
