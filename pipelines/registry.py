@@ -149,17 +149,26 @@ def _entry(pipeline: Pipeline, before: bool | None, after: bool | None) -> Histo
 
 
 def _write_labels(pipeline: Pipeline, labels: Mapping[str, str | None]) -> None:
-    gone = [key for key, value in labels.items() if value is None]
+    """Merge these in, null deletes; what stays as it is is not written. Raises Invalid for more than there may be."""
+    if not labels:
+        return
+    held = _labels(pipeline)
+    gone = [key for key, value in labels.items() if value is None and key in held]
+    new = {key: value for key, value in labels.items() if value is not None and held.get(key) != value}
+    if len((held.keys() | new.keys()) - set(gone)) > MAX_LABELS:
+        raise Invalid.because("labels", "too_many", f"A pipeline has at most {MAX_LABELS} labels.")
     if gone:
         Label.objects.filter(pipeline=pipeline, key__in=gone).delete()
-    rows = [Label(pipeline=pipeline, key=key, value=value) for key, value in labels.items() if value is not None]
-    others = Label.objects.filter(pipeline=pipeline).exclude(key__in=[row.key for row in rows])
-    if rows and others.count() + len(rows) > MAX_LABELS:
-        raise Invalid.because("labels", "too_many", f"A pipeline has at most {MAX_LABELS} labels.")
-    if rows:
-        Label.objects.bulk_create(
-            rows, update_conflicts=True, unique_fields=["pipeline", "key"], update_fields=["value"]
-        )
+    Label.objects.bulk_create(
+        [Label(pipeline=pipeline, key=key, value=value) for key, value in new.items()],
+        update_conflicts=True,
+        unique_fields=["pipeline", "key"],
+        update_fields=["value"],
+    )
+
+
+def _labels(pipeline: Pipeline) -> dict[str, str]:
+    return dict(Label.objects.filter(pipeline=pipeline).order_by("key").values_list("key", "value"))
 
 
 def _free_slug(actor: Actor, name: str) -> str:
@@ -186,7 +195,7 @@ def _facts(pipeline: Pipeline) -> dict[str, Any]:
         "slug": pipeline.slug,
         "type": str(pipeline.type),
         "enabled": pipeline.enabled,
-        "labels": {label.key: label.value for label in Label.objects.filter(pipeline=pipeline).order_by("key")},
+        "labels": _labels(pipeline),
     }
 
 

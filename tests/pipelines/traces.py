@@ -20,7 +20,7 @@ TABLES = [
 
 def kept() -> dict[str, list[tuple[Any, ...]]]:
     """Every row of every table that a change to a pipeline writes."""
-    return rows_of(TABLES)
+    return {table: sorted(rows, key=repr) for table, rows in rows_of(TABLES).items()}
 
 
 def counts() -> dict[str, int]:
