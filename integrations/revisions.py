@@ -23,7 +23,7 @@ from integrations.vendors import VENDORS, Variant, Vendor, check_config, secret_
 
 MISSING = "There is no such revision of this template."
 UNKNOWN = "There is no such vendor in the catalogue. See /v1/admin/integration-catalog."
-MAX_DETAILS = 100  # how many errors one answer lists; a hostile config has a hundred thousand
+MAX_DETAILS = 100  # how many errors or warnings one answer lists; a hostile config has a hundred thousand
 CACHED_LENGTH = 32 * 1024  # characters of a config; longer ones are rare, and would make the cache large
 
 
@@ -183,7 +183,8 @@ def _draft(
     if errors:
         more = f" ({len(errors) - 1} more)" if len(errors) > 1 else ""
         raise Invalid(f"{errors[0].field}: {errors[0].message}{more}", errors[:MAX_DETAILS])
-    return _Draft(whole, secret_pointers(vendor, whole) | kept.keys(), types, findings.warnings)
+    secret_places = secret_pointers(vendor, whole) | kept.keys()
+    return _Draft(whole, secret_places, types, findings.warnings[:MAX_DETAILS])
 
 
 def _masks(vendor: Vendor, config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
