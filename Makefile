@@ -26,6 +26,8 @@ $(IN)/python:
 	$(call say,"Making $(VENV) with $$($(PYTHON) --version)")
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo 'Pinion needs Python 3.11 or newer: make PYTHON=python3.11 …'; exit 1; }
+	@$(PYTHON) -c 'import pip; raise SystemExit([*map(int, pip.__version__.split(".")[:2])] < [22, 3])' || \
+		{ echo 'Pinion needs pip 22.3 or newer: $(PYTHON) -m pip install --upgrade pip'; exit 1; }
 	$(PYTHON) -m venv --without-pip $(VENV)
 
 $(VENV)/.setup: requirements.txt | $(IN)/python
@@ -76,7 +78,7 @@ schema-check: setup-dev ## compare the committed OpenAPI file with what the code
 	$(call say,"Comparing $(SCHEMA) with the code")
 	@made=$$(mktemp) && trap 'rm -f "$$made"' EXIT && \
 		$(MANAGE) spectacular --format openapi-json --validate --fail-on-warn --file "$$made" && \
-		diff -u $(SCHEMA) "$$made" || { echo 'The API changed and its file did not: make schema'; exit 1; }
+		{ diff -u $(SCHEMA) "$$made" || { echo 'The API changed and its file did not: make schema'; exit 1; }; }
 
 # uv is no dependency of ours: it gets an environment of its own.
 pins: ## pin the newest versions that pyproject.toml allows

@@ -1,9 +1,11 @@
 """Organisations, the people and programs that act in them, and the record of what they did."""
 
+from datetime import UTC
 from typing import Any, ClassVar
 
-from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import models
+from django.db.models.functions import Lower
 from django.utils import timezone
 
 from accounts.actors import Actor, ActorType
@@ -32,12 +34,6 @@ class Organisation(models.Model):
         return self.name
 
 
-class UserManager(BaseUserManager.from_queryset(UserQuerySet)):  # type: ignore[misc]  # Django builds this base at run time
-    def get_by_natural_key(self, username: str | None) -> "User":
-        user: User = self.get(email=(username or "").strip().lower())
-        return user
-
-
 class User(AbstractBaseUser):
     """A person who logs in by email and holds one role in one organisation."""
 
@@ -54,7 +50,7 @@ class User(AbstractBaseUser):
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(default=timezone.now)
 
-    objects = UserManager()
+    objects = UserQuerySet.as_manager()
 
     USERNAME_FIELD = "email"
     EMAIL_FIELD = "email"
@@ -69,7 +65,7 @@ class User(AbstractBaseUser):
                 condition=models.Q(organisation__isnull=False) | models.Q(is_superuser=True),
                 name="user_has_an_organisation_unless_superuser",
             ),
-            models.CheckConstraint(condition=models.Q(email=models.functions.Lower("email")), name="user_email_lower"),
+            models.CheckConstraint(condition=models.Q(email=Lower("email")), name="user_email_lower"),
         ]
         indexes: ClassVar = [models.Index(fields=["organisation", "created_at", "id"], name="user_in_order")]
 
@@ -116,6 +112,9 @@ class LoginGuard(models.Model):
     attempts = models.PositiveIntegerField(default=0)
     window_ends_at = models.DateTimeField()
 
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["window_ends_at"], name="guard_by_age")]
+
     def __str__(self) -> str:
         return f"{self.attempts} attempts"
 
@@ -147,6 +146,11 @@ class ApiToken(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def expiry(self) -> str | None:
+        """`expires_at` as clients and the audit log read it."""
+        return self.expires_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if self.expires_at else None
 
 
 class ActorFields(models.Model):
@@ -196,8 +200,10 @@ class AuditEntry(ActorFields):
         ]
         indexes: ClassVar = [
             models.Index(fields=["organisation", "-created_at", "-id"], name="audit_newest_first"),
-            models.Index(fields=["organisation", "resource_type", "resource_id", "-id"], name="audit_by_resource"),
-            models.Index(fields=["organisation", "actor_id", "-id"], name="audit_by_actor"),
+            models.Index(
+                fields=["organisation", "resource_type", "resource_id", "-created_at", "-id"], name="audit_by_resource"
+            ),
+            models.Index(fields=["organisation", "actor_id", "-created_at", "-id"], name="audit_by_actor"),
         ]
 
     def __str__(self) -> str:

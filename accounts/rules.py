@@ -10,7 +10,7 @@ from django.db.migrations.state import StateApps
 def statements(*, postgresql: Sequence[str], sqlite: Sequence[str]) -> migrations.RunPython:
     """An operation that runs the statements made for the database at hand; there is no way back but restoring."""
 
-    def run(apps: StateApps, editor: BaseDatabaseSchemaEditor) -> None:
+    def run(_apps: StateApps, editor: BaseDatabaseSchemaEditor) -> None:
         for statement in {"postgresql": postgresql, "sqlite": sqlite}[editor.connection.vendor]:
             editor.execute(statement, params=None)
 
@@ -28,8 +28,12 @@ def refuse_function() -> migrations.RunPython:
     )
 
 
-def append_only(table: str, sentence: str) -> migrations.RunPython:
-    """Rows of this table can be added and read; an UPDATE, a DELETE or a TRUNCATE fails with the sentence."""
+def append_only(table: str, sentence: str, *, keys: Sequence[Sequence[str]] = (("id",),)) -> migrations.RunPython:
+    """Rows of this table can be added and read; an UPDATE, a DELETE or a TRUNCATE fails with the sentence.
+
+    `keys` are the columns of each unique key: SQLite's INSERT OR REPLACE takes the old row away without a DELETE.
+    """
+    taken = [_same(table, key) for key in keys]
     return statements(
         postgresql=[
             f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE ON {table} "
@@ -41,8 +45,18 @@ def append_only(table: str, sentence: str) -> migrations.RunPython:
             f"CREATE TRIGGER {table}_no_{event.lower()} BEFORE {event} ON {table} "
             f"BEGIN SELECT RAISE(ABORT, '{sentence}'); END"
             for event in ("UPDATE", "DELETE")
+        ]
+        + [
+            f"CREATE TRIGGER {table}_no_replace_{number} BEFORE INSERT ON {table} "
+            f"WHEN {condition} BEGIN SELECT RAISE(ABORT, '{sentence}'); END"
+            for number, condition in enumerate(taken, start=1)
         ],
     )
+
+
+def _same(table: str, key: Sequence[str]) -> str:
+    columns = " AND ".join(f"old.{column} = NEW.{column}" for column in key)
+    return f"EXISTS (SELECT 1 FROM {table} old WHERE {columns})"  # noqa: S608  # names from our own migrations
 
 
 def refuse_when(name: str, table: str, event: str, condition: str, sentence: str) -> migrations.RunPython:

@@ -13,6 +13,7 @@ from accounts.credentials import access_token, actor_for_user, hashed, new_secre
 from accounts.errors import Unauthenticated
 from accounts.lockout import forget_attempts, reserve_attempt
 from accounts.models import RefreshToken, User
+from accounts.querysets import UserQuerySet
 
 WRONG = "The email or the password is wrong."
 REFRESH_NOT_VALID = "This refresh token is not valid any more. Log in again."
@@ -30,14 +31,30 @@ class Session:
 
 def log_in(*, email: str, password: str, request_id: str = "", ip_address: str | None = None) -> Session:
     """Raises Unauthenticated with the same words for an unknown email, and TooManyAttempts."""
-    user = _checked(email, password)
-    if user is None:
-        raise Unauthenticated(WRONG, code="INVALID_CREDENTIALS")
+    proved = prove(email=email, password=password)
     with transaction.atomic():
-        forget_attempts(email)
-        actor = actor_for_user(user, request_id=request_id, ip_address=ip_address)
-        audit.record(actor=actor, action="user.logged_in", resource_type="user", resource=user, label=user.email)
+        user = proved and _lockable().filter(pk=proved.pk).first()  # disabled meanwhile?
+        if user is None or user.organisation_id is None:
+            raise Unauthenticated(WRONG, code="INVALID_CREDENTIALS")
+        _record("user.logged_in", actor_for_user(user, request_id=request_id, ip_address=ip_address), user)
+        RefreshToken.objects.filter(user=user, expires_at__lte=timezone.now()).delete()
         return _new_session(user)
+
+
+def prove(*, email: str, password: str) -> User | None:
+    """The enabled user with this email, if this is their password; it takes as long for an email that nobody has.
+
+    Raises TooManyAttempts.
+    """
+    reserve_attempt(email)
+    user = User.objects.by_email(email).enabled().first()
+    if user is None:
+        make_password(password)
+        return None
+    if not user.check_password(password):
+        return None
+    forget_attempts(email)
+    return user
 
 
 def refresh(*, refresh_token: str, request_id: str = "", ip_address: str | None = None) -> Session:
@@ -45,31 +62,52 @@ def refresh(*, refresh_token: str, request_id: str = "", ip_address: str | None 
 
     Raises Unauthenticated.
     """
-    now = timezone.now()
-    token = RefreshToken.objects.filter(token_hash=hashed(refresh_token))
-    with transaction.atomic():
-        won = token.filter(used_at=None, expires_at__gt=now, user__is_active=True).update(used_at=now) == 1
-        if won:
-            return _new_session(token.select_related("user").get().user)
-    spent = token.filter(used_at__isnull=False).select_related("user").first()
-    if spent is not None:
-        _end_all(spent.user, request_id, ip_address)
-    raise Unauthenticated(REFRESH_NOT_VALID, code="INVALID_REFRESH_TOKEN")
+    session = _next_session(refresh_token, request_id, ip_address)
+    if session is None:  # raised out here, since the end of all sessions is to be kept
+        raise Unauthenticated(REFRESH_NOT_VALID, code="INVALID_REFRESH_TOKEN")
+    return session
 
 
+@transaction.atomic
 def log_out(*, actor: Actor, refresh_token: str) -> None:
-    """End one session of the actor's own; one that is not theirs, or gone already, is left alone without a word."""
-    RefreshToken.objects.filter(token_hash=hashed(refresh_token), user_id=actor.id).delete()
+    """End one session of the actor's own; one that is not theirs, or gone already, is left alone without a word.
+
+    A token that is spent does not tell which session was meant: as with any second use, all of them end.
+    """
+    user, token = _locked(refresh_token)
+    if user is None or token is None or user.pk != actor.id:
+        return
+    if token.used_at is not None:
+        _end_all(user, actor)
+        return
+    token.delete()
+    _record("user.logged_out", actor, user)
 
 
-def _checked(email: str, password: str) -> User | None:
-    """The user, if the password is right; it takes as long for an email that nobody has."""
-    reserve_attempt(email)
-    user: User | None = User.objects.by_email(email).enabled().exclude(organisation=None).first()
-    if user is None:
-        make_password(password)
+@transaction.atomic
+def _next_session(refresh_token: str, request_id: str, ip_address: str | None) -> Session | None:
+    now = timezone.now()
+    user, token = _locked(refresh_token)
+    if user is None or token is None:
         return None
-    return user if user.check_password(password) else None
+    if token.used_at is not None:
+        _end_all(user, actor_for_user(user, request_id=request_id, ip_address=ip_address))
+        return None
+    if token.expires_at <= now:
+        return None
+    token.used_at = now
+    token.save(update_fields=["used_at"])
+    return _new_session(user)
+
+
+def _locked(refresh_token: str) -> tuple[User | None, RefreshToken | None]:
+    """The token with its enabled user, whose row is locked first: nobody trades, ends or makes their tokens beside."""
+    named = RefreshToken.objects.filter(token_hash=hashed(refresh_token))
+    return _lockable().filter(pk__in=named.values("user_id")).first(), named.first()
+
+
+def _lockable() -> UserQuerySet:
+    return User.objects.enabled().select_for_update(no_key=True)
 
 
 def _new_session(user: User) -> Session:
@@ -80,10 +118,10 @@ def _new_session(user: User) -> Session:
     return Session(access_token(user), secret, int(settings.ACCESS_TOKEN_LIFETIME.total_seconds()))
 
 
-@transaction.atomic
-def _end_all(user: User, request_id: str, ip_address: str | None) -> None:
-    ended, _ = RefreshToken.objects.filter(user=user).delete()
-    if ended and user.organisation_id is not None:
-        actor = actor_for_user(user, request_id=request_id, ip_address=ip_address)
-        action = "user.refresh_token_reused"
-        audit.record(actor=actor, action=action, resource_type="user", resource=user, label=user.email)
+def _end_all(user: User, actor: Actor) -> None:
+    RefreshToken.objects.filter(user=user).delete()
+    _record("user.refresh_token_reused", actor, user)
+
+
+def _record(action: str, actor: Actor, user: User) -> None:
+    audit.record(actor=actor, action=action, resource_type="user", resource=user, label=user.email)

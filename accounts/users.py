@@ -12,31 +12,35 @@ from accounts.actors import Actor
 from accounts.errors import Conflict, Detail, Invalid, NotFound
 from accounts.models import Organisation, RefreshToken, User
 from accounts.preconditions import require_unchanged
+from accounts.querysets import stored_email
 from accounts.roles import Role
+from accounts.validity import require_valid
 
 
 @transaction.atomic
 def create_organisation(*, name: str) -> Organisation:
-    """A tenant of its own, with nobody in it yet."""
-    return Organisation.objects.create(name=name)
+    """A tenant of its own, with nobody in it yet. Raises Invalid for a blank or overlong name."""
+    organisation = Organisation(name=name)
+    require_valid(organisation, "name")
+    organisation.save(force_insert=True)
+    return organisation
 
 
 @transaction.atomic
 def create_user(*, actor: Actor, email: str, name: str, role: Role, password: str | None = None) -> User:
     """Add a person to the actor's organisation. Without a password they cannot log in until one is set.
 
-    Raises Invalid for a taken email or a weak password.
+    Raises Invalid for a taken or malformed email, a blank or overlong name and a weak password.
     """
-    address = email.strip().lower()
-    Organisation.objects.select_for_update().get(pk=actor.organisation_id)
-    if User.objects.by_email(address).exists():
+    user = User(organisation_id=actor.organisation_id, email=stored_email(email), name=name, role=role.value)
+    require_valid(user, "email", "name")
+    if User.objects.by_email(email).exists():
         raise Invalid.because("email", "taken", "A user with this email exists already. Use another email.")
-    user = User(organisation_id=actor.organisation_id, email=address, name=name, role=role.value)
     _set_password(user, password)
     user.save(force_insert=True)
-    changes = {"email": (None, address), "name": (None, name), "role": (None, role.value)}
+    changes = {"email": (None, user.email), "name": (None, name), "role": (None, role.value)}
     audit.record(
-        actor=actor, action="user.created", resource_type="user", resource=user, label=address, changes=changes
+        actor=actor, action="user.created", resource_type="user", resource=user, label=user.email, changes=changes
     )
     return user
 
@@ -53,10 +57,11 @@ def update_user(
 ) -> User:
     """Change what is given. A disabled user's sessions end with it.
 
-    Raises NotFound, Stale, and Conflict (`LAST_ADMIN`) where the organisation would be left without an admin.
+    Raises NotFound, Stale, Invalid, and Conflict (`LAST_ADMIN`) where the organisation would lose its last admin.
     """
-    Organisation.objects.select_for_update().get(pk=actor.organisation_id)
-    user = User.objects.in_organisation(actor.organisation_id).select_for_update().filter(pk=user_id).first()
+    Organisation.objects.select_for_update(no_key=True).get(pk=actor.organisation_id)
+    members = User.objects.in_organisation(actor.organisation_id)
+    user = members.select_for_update(no_key=True).filter(pk=user_id).first()
     if user is None:
         raise NotFound("There is no such user in this organisation.")
     require_unchanged(user, expected)
@@ -66,6 +71,7 @@ def update_user(
     user.is_active = user.is_active if disabled is None else not disabled
     changes = audit.changed(before, _facts(user))
     if changes:
+        require_valid(user, "name")
         _keep_an_admin(user, before)
         _save(user, actor, changes)
     return user
@@ -85,11 +91,11 @@ def _save(user: User, actor: Actor, changes: dict[str, tuple[Any, Any]]) -> None
 def _keep_an_admin(user: User, before: dict[str, Any]) -> None:
     """The organisation's row is locked, so nobody can step down beside this; the database refuses it as well."""
     admin = {"role": Role.ADMIN.value, "disabled": False}
-    steps_down = admin.items() <= before.items() and not admin.items() <= _facts(user).items()
-    others = User.objects.in_organisation(str(user.organisation_id)).enabled().filter(role=Role.ADMIN.value)
-    if steps_down and not others.exclude(pk=user.pk).exists():
+    lost = [field for field, value in admin.items() if _facts(user)[field] != value]
+    others = User.objects.in_organisation(str(user.organisation_id)).admins().exclude(pk=user.pk)
+    if lost and admin.items() <= before.items() and not others.exists():
         message = "This is the organisation's last admin. Make someone else an admin first."
-        raise Conflict(message, [Detail("role", "last_admin", message)], code="LAST_ADMIN")
+        raise Conflict(message, [Detail(field, "last_admin", message) for field in lost], code="LAST_ADMIN")
 
 
 def _set_password(user: User, password: str | None) -> None:

@@ -1,30 +1,56 @@
 """Whether this process lives, and whether it can serve."""
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
-from django.http import HttpRequest, JsonResponse
-from django.views.decorators.http import require_safe
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
 
 
-@require_safe
-def livez(request: HttpRequest) -> JsonResponse:
+class LifeObject(serializers.Serializer[None]):
+    status = serializers.ChoiceField(choices=["ok"])
+
+
+class ReadinessObject(serializers.Serializer[None]):
+    status = serializers.ChoiceField(choices=["ok", "unavailable"])
+    database = serializers.ChoiceField(choices=["ok", "unreachable", "migrations pending"])
+    key_ring = serializers.ChoiceField(choices=["ok", "missing"])
+
+
+class HealthEndpoint(APIView):
+    """Open to everybody: it tells nothing but whether."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    metadata_class = None
+
+
+class Live(HealthEndpoint):
     """The process answers; nothing else is asked."""
-    return JsonResponse({"status": "ok"})
+
+    @extend_schema(responses={200: LifeObject})
+    def get(self, request: Request) -> Response:
+        return Response({"status": "ok"})
 
 
-@require_safe
-def readyz(request: HttpRequest) -> JsonResponse:
+class Ready(HealthEndpoint):
     """The database answers, its migrations are those of this build, and there is a key for secrets."""
-    checks = {"database": _database(), "key_ring": "ok" if settings.PINION_SECRET_KEYS else "missing"}
-    ready = all(answer == "ok" for answer in checks.values())
-    return JsonResponse({"status": "ok" if ready else "unavailable", **checks}, status=200 if ready else 503)
+
+    @extend_schema(responses={200: ReadinessObject, 503: ReadinessObject})
+    def get(self, request: Request) -> Response:
+        checks = {"database": _database(), "key_ring": "ok" if settings.PINION_SECRET_KEYS else "missing"}
+        ready = all(answer == "ok" for answer in checks.values())
+        return Response({"status": "ok" if ready else "unavailable", **checks}, status=200 if ready else 503)
 
 
 def _database() -> str:
     try:
         executor = MigrationExecutor(connection)
         pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    except DatabaseError:
+    except Error:
         return "unreachable"
     return "migrations pending" if pending else "ok"

@@ -2,21 +2,24 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from config.environment import development_keys, environment, settle
+from config.operations import ENUM_NAMES, TAGS
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
+REQUIRED: Any = ...  # as environs spells it
 env = environment()
 
 # A machine where nothing is configured is a development machine: setting SECRET_KEY is what makes it a real one.
 DEBUG: bool = env.bool("DEBUG", default=not env.str("SECRET_KEY", default=""))
 _made = development_keys(BASE_DIR / "var") if DEBUG else {}
 
-SECRET_KEY: str = env.str("SECRET_KEY", default=_made.get("SECRET_KEY", ...))
+SECRET_KEY: str = env.str("SECRET_KEY", default=_made.get("SECRET_KEY", REQUIRED))
 SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", default=[])
-PINION_SECRET_KEYS: dict[str, bytes] = env.key_ring("PINION_SECRET_KEYS", _made.get("PINION_SECRET_KEYS", ...))
-ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if DEBUG else ...)
+PINION_SECRET_KEYS: dict[str, bytes] = env.key_ring("PINION_SECRET_KEYS", _made.get("PINION_SECRET_KEYS", REQUIRED))
+ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if DEBUG else REQUIRED)
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 PORT: int = env.int("PORT", default=8084)
 DATABASES = {"default": env.database("DATABASE_URL", f"sqlite:///{BASE_DIR / 'var' / 'pinion.sqlite3'}")}
@@ -50,6 +53,7 @@ if TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 INSTALLED_APPS = [
+    "config.apps.Wiring",
     "accounts",
     "integrations",
     "pipelines",
@@ -67,10 +71,11 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "config.rest.requests.RequestId",
+    "config.rest.errors.ApiErrors",
+    "config.rest.bodies.ReadableRequests",
     "django.middleware.security.SecurityMiddleware",
     "config.security.ContentSecurityPolicy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "config.rest.errors.ApiErrors",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -136,7 +141,7 @@ REST_FRAMEWORK = {
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "config.rest.parsers.AlwaysJSON",
     "DEFAULT_PAGINATION_CLASS": "config.rest.pages.KeysetPagination",
     "DEFAULT_FILTER_BACKENDS": ["config.rest.filters.StrictFilterBackend"],
-    "DEFAULT_SCHEMA_CLASS": "config.rest.schema.Endpoint",
+    "DEFAULT_SCHEMA_CLASS": "config.rest.schema.EndpointSchema",
     "EXCEPTION_HANDLER": "config.rest.errors.handle",
     "PAGE_SIZE": 50,
     "UNAUTHENTICATED_USER": None,
@@ -153,13 +158,18 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],
     "SCHEMA_PATH_PREFIX": "/v1",
-    "COMPONENT_SPLIT_REQUEST": True,
+    "COMPONENT_SPLIT_PATCH": False,  # PUT and PATCH take the same body
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "ENUM_NAME_OVERRIDES": ENUM_NAMES,
+    "SORT_OPERATIONS": False,
+    "TAGS": TAGS,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "PREPROCESSING_HOOKS": [],
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None},  # nothing is asked of another host
     "POSTPROCESSING_HOOKS": [
+        "config.rest.schema.name_enums_by_value",
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "config.rest.schema.document_errors",
+        "config.rest.schema.complete",
     ],
 }
 
@@ -170,4 +180,8 @@ LOGGING = {
     "formatters": {"json": {"()": "config.logs.JsonLines"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json", "filters": ["request_id"]}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    "loggers": {
+        "django": {"handlers": []},  # else the console shows every record twice while DEBUG is on
+        "django.db.backends": {"level": "INFO"},  # at DEBUG it writes whole statements, with every value in them
+    },
 }

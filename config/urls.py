@@ -1,13 +1,15 @@
 """The whole address map. No address ends in a slash; `/v1` is for programs, `/admin/` for people."""
 
+from typing import Any
+
 from django.contrib import admin
 from django.urls import path
-from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
 from accounts.api.audit_log import AuditLogEndpoint
 from accounts.api.sessions import LoginEndpoint, SessionEndpoint
 from accounts.api.users import UserEndpoint
-from config.health import livez, readyz
+from config.documentation import docs, openapi
+from config.health import Live, Ready
 from integrations.api.catalogue import CatalogueEndpoint
 from integrations.api.revisions import RevisionEndpoint
 from pipelines.api.pins import FleetEndpoint, PinEndpoint
@@ -15,8 +17,8 @@ from pipelines.api.pipelines import HistoryEndpoint, ParameterEndpoint, Pipeline
 from pipelines.api.tokens import TokenEndpoint
 from pipelines.api.usages import DiffEndpoint, UsageEndpoint, UsedTemplateEndpoint
 
-LIST = {"get": "list", "post": "create"}
-ONE = {"get": "retrieve", "put": "update", "patch": "update", "delete": "destroy"}
+LIST: dict[str, Any] = {"get": "list", "post": "create"}
+ONE: dict[str, Any] = {"get": "retrieve", "put": "update", "patch": "update", "delete": "destroy"}
 
 PIPELINES = "v1/admin/pipelines"
 TEMPLATES = "v1/admin/integration-templates"
@@ -53,9 +55,9 @@ urlpatterns = [
     path(f"{PIPELINES}/<str:pipeline_id>/integrations", PinEndpoint.as_view(LIST)),
     path(f"{PIPELINES}/<str:pipeline_id>/integrations/<str:id>", PinEndpoint.as_view(ONE)),
     path("v1/admin/pipeline-integrations", FleetEndpoint.as_view({"get": "list"})),
-    path("v1/openapi.json", SpectacularJSONAPIView.as_view(), name="openapi"),
-    path("v1/docs", SpectacularSwaggerSplitView.as_view(url_name="openapi")),
-    path("livez", livez),
-    path("readyz", readyz),
+    path("v1/openapi.json", openapi, name="openapi"),
+    path("v1/docs", docs),
+    path("livez", Live.as_view()),
+    path("readyz", Ready.as_view()),
     path("admin/", admin.site.urls),
 ]

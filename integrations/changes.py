@@ -1,11 +1,12 @@
 """What differs between two configs, as a list of changes with JSON Pointers; secrets show only that they changed."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from integrations.json_tree import JSON, pointer_step
 from integrations.placeholders import MASK
+from integrations.pointers import masked, pointers_into
 
 
 @dataclass(frozen=True)
@@ -126,32 +127,6 @@ def _masked(pointer: str, value: JSON | _Absent, secrets: Collection[str]) -> tu
     """The value with every secret at or below the pointer hidden in a copy, and whether there was one."""
     if isinstance(value, _Absent):
         return None, False
-    shown = value
-    for secret in secrets:
-        if secret == pointer or secret.startswith(pointer + "/"):
-            shown = _with_mask(shown, secret[len(pointer) :].split("/")[1:])
-    return shown, shown is not value
-
-
-def _with_mask(value: JSON, steps: list[str]) -> JSON:
-    """A copy of the containers on the way with the mask at its end; the value itself if the way leads nowhere."""
-    trail: list[tuple[Any, Any]] = []
-    here = value
-    for step in steps:
-        keys: dict[str, Any] = {pointer_step(key)[1:]: key for key in _keys_of(here)}
-        if step not in keys:
-            return value
-        trail.append((here, keys[step]))
-        here = trail[-1][0][keys[step]]
-    shown: JSON = MASK
-    for container, key in reversed(trail):
-        copied = container.copy()
-        copied[key] = shown
-        shown = copied
-    return shown
-
-
-def _keys_of(value: JSON) -> Iterable[str | int]:
-    if isinstance(value, dict):
-        return value
-    return range(len(value)) if isinstance(value, list) else ()
+    hidden = pointers_into(value, secrets, at=pointer)
+    shown: JSON = masked(value, hidden, MASK)
+    return shown, bool(hidden)

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from accounts.ids import IdField
 from accounts.models import ActorFields, Organisation
+from integrations.documents import DocumentField
 from integrations.querysets import RevisionQuerySet, TemplateQuerySet
 
 
@@ -72,7 +73,7 @@ class Revision(ActorFields):
     id = IdField("rev")
     template = models.ForeignKey(Template, on_delete=models.PROTECT, related_name="revisions")
     number = models.PositiveIntegerField()
-    config = models.JSONField()
+    config = DocumentField()
     delivery_mode = models.CharField(max_length=16, choices=DeliveryMode.choices, default=DeliveryMode.SERVER_SIDE)
     change_summary = models.CharField(max_length=500, blank=True)
     parameters_used = models.JSONField(default=list)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from django.db import transaction
@@ -13,14 +14,17 @@ from accounts.actors import Actor
 from accounts.errors import Conflict, Detail, Invalid, NotFound
 from accounts.preconditions import require_unchanged
 from integrations import secrets
-from integrations.models import DeliveryMode, Revision, RevisionStanding, SealedValues, Status, Template
+from integrations.models import DeliveryMode, Revision, RevisionStanding, SealedValues, Template
 from integrations.placeholders import MASK, find_problems
-from integrations.pointers import masked, value_at, with_values
+from integrations.pointers import masked, pointers_into, value_at, with_values
 from integrations.resolution import CompiledConfig, compile_config
 from integrations.templates import create_template, lock_template, touch
-from integrations.vendors import VENDORS, Vendor, check_config, secret_pointers, typed_pointers
+from integrations.vendors import VENDORS, Variant, Vendor, check_config, secret_pointers, typed_pointers
 
 MISSING = "There is no such revision of this template."
+UNKNOWN = "There is no such vendor in the catalogue. See /v1/admin/integration-catalog."
+MAX_DETAILS = 100  # how many errors or warnings one answer lists; a hostile config has a hundred thousand
+CACHED_LENGTH = 32 * 1024  # characters of a config; longer ones are rare, and would make the cache large
 
 
 @dataclass(frozen=True)
@@ -43,45 +47,33 @@ def create_revision(
 ) -> Created:
     """Append the next revision; it runs nowhere until it is pinned.
 
-    Raises NotFound, Conflict for an archived template, and Invalid with everything that is wrong with the config.
+    A mask in the config stands for the secret that the base revision has there. Raises NotFound, Conflict for an
+    archived template and for a vendor that has left the catalogue, and Invalid with what is wrong with the config.
     """
     template = lock_template(actor=actor, template_id=template_id)
     if template.archived:
         raise Conflict("This template is archived. Unarchive it before you add a revision.", code="TEMPLATE_ARCHIVED")
-    whole = _with_kept_secrets(template, config, base_revision_id)
-    warnings = _check(template.vendor, whole)
-    revision = _store(actor, template, whole, delivery_mode, change_summary)
-    _record_created(actor, revision)
-    return Created(revision, warnings)
+    vendor = _vendor_of(template)
+    base = _base(template, base_revision_id)
+    draft = _draft(vendor, config, base)
+    return _append(actor, template, draft, delivery_mode, change_summary)
 
 
 @transaction.atomic
 def install(
     *, actor: Actor, vendor: str, name: str, config: Mapping[str, Any], variant: str | None = None
 ) -> tuple[Template, Created]:
-    """A template of the vendor and its first revision at once. Raises NotFound, Invalid and Conflict."""
+    """A template of the vendor and its first revision at once, on top of the preset of the variant.
+
+    Raises NotFound for the vendor, Conflict for a name in use, and Invalid with what is wrong with the config.
+    """
     entry = VENDORS.get(vendor)
     if entry is None:
-        raise NotFound("There is no such vendor in the catalogue.")
-    whole = config if variant is None else _as_variant(entry, variant, config)
+        raise NotFound(UNKNOWN)
+    chosen = _variant(entry, variant)
+    draft = _draft(entry, chosen.beneath(config) if chosen else config, variant=chosen)
     template = create_template(actor=actor, name=name, vendor=vendor)
-    summary = f"Installed {entry.name}"
-    created = create_revision(actor=actor, template_id=template.pk, config=whole, change_summary=summary)
-    return created.revision.template, created
-
-
-def _as_variant(vendor: Vendor, key: str, config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The config on top of the variant's preset. Raises Invalid for an unknown variant and for what it also needs."""
-    variants = {variant.key: variant for variant in vendor.variants}
-    if key not in variants:
-        known = ", ".join(variants) or "none"
-        raise Invalid.because("variant", "unknown_variant", f"{vendor.name} has these variants: {known}.")
-    whole = variants[key].beneath(config)
-    absent = [name for name in variants[key].requires if name not in whole]
-    if absent:
-        sentence = f"The variant {key} of {vendor.name} needs: {', '.join(absent)}."
-        raise Invalid(sentence, [Detail(f"config/{name}", "required", sentence) for name in absent])
-    return whole
+    return template, _append(actor, template, draft, DeliveryMode.SERVER_SIDE, f"Installed {entry.name}")
 
 
 @transaction.atomic
@@ -140,7 +132,7 @@ def sealed_values(revision: Revision) -> dict[str, Any]:
 
 def compiled(revision: Revision) -> CompiledConfig:
     """The config ready to be filled in for any number of pipelines."""
-    return compile_config(whole_config(revision), types_of(revision.template.vendor))
+    return _compiled(whole_config(revision), types_of(revision.template.vendor))
 
 
 def types_of(vendor: str) -> Mapping[str, Any]:
@@ -154,25 +146,75 @@ def sealed_context(revision_id: str) -> str:
     return f"revision:{revision_id}"
 
 
-def _with_kept_secrets(template: Template, config: Mapping[str, Any], base_id: str | None) -> dict[str, Any]:
-    """The config with each mask replaced by the base's secret. Raises Invalid where there is none to keep."""
-    base = _base(template, base_id)
-    pointers = secret_pointers(VENDORS[template.vendor], config)
-    asked = sorted(pointer for pointer in pointers if value_at(config, pointer) == MASK)
+def _compiled(config: Mapping[str, Any], types: Mapping[str, Any]) -> CompiledConfig:
+    text = json.dumps(config)
+    compiling = _compile if len(text) <= CACHED_LENGTH else _compile.__wrapped__
+    return compiling(text, tuple(types.items()))
+
+
+@lru_cache(maxsize=256)
+def _compile(text: str, types: tuple[tuple[str, Any], ...]) -> CompiledConfig:
+    """Kept by the whole content, so nothing here can ever be stale, whatever becomes of ids and transactions."""
+    return compile_config(json.loads(text), dict(types))
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A config that may become a revision: whole, the places that will be sealed, and what is unusual about it."""
+
+    config: dict[str, Any]
+    secrets: frozenset[str]
+    types: Mapping[str, Any]
+    warnings: tuple[Detail, ...]
+
+
+def _draft(
+    vendor: Vendor, config: Mapping[str, Any], base: Revision | None = None, variant: Variant | None = None
+) -> _Draft:
+    """Raises Invalid with the first hundred errors: masks that stand for nothing, the grammar's, the vendor's."""
     known = sealed_values(base) if base else {}
-    lost = [pointer for pointer in asked if pointer not in known]
-    if lost:
-        hint = (
-            f"Revision {base.number} has no secret here. Send the value."
-            if base
-            else "Send the value, or base_revision_id to keep the value of that revision."
+    asked = _masks(vendor, config, known)
+    kept = {pointer: known[pointer] for pointer in asked if pointer in known}
+    whole: dict[str, Any] = with_values(dict(config), kept)
+    types = typed_pointers(vendor)
+    findings = check_config(vendor, whole, variant=variant)
+    lost = [_nothing_to_keep(pointer, base) for pointer in asked if pointer not in known]
+    errors = [*lost, *find_problems(whole, types), *findings.errors]
+    if errors:
+        more = f" ({len(errors) - 1} more)" if len(errors) > 1 else ""
+        raise Invalid(f"{errors[0].field}: {errors[0].message}{more}", errors[:MAX_DETAILS])
+    secret_places = secret_pointers(vendor, whole) | kept.keys()
+    return _Draft(whole, secret_places, types, findings.warnings[:MAX_DETAILS])
+
+
+def _masks(vendor: Vendor, config: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
+    """Where the config has the mask for a secret: one of the vendor's, or one that the base holds sealed."""
+    places = secret_pointers(vendor, config).union(pointers_into(config, known))
+    return sorted(place for place in places if value_at(config, place) == MASK)
+
+
+def _nothing_to_keep(pointer: str, base: Revision | None) -> Detail:
+    why = f"revision {base.number} has none here" if base else "there is no base_revision_id to keep it from"
+    message = f"“{MASK}” stands for a secret that is kept, and {why}. Send the value."
+    return Detail(f"config{pointer}", "nothing_to_keep", message, {"pointer": pointer})
+
+
+def _vendor_of(template: Template) -> Vendor:
+    vendor = VENDORS.get(template.vendor)
+    if vendor is None:
+        message = (
+            f"{template.vendor} has left the catalogue: what is pinned keeps running, and nothing new can be checked."
         )
-        raise Invalid(
-            f"“{MASK}” stands for a secret that is kept. {hint}",
-            [Detail(f"config{place}", "nothing_to_keep", hint, {"pointer": place}) for place in lost],
-        )
-    whole: dict[str, Any] = with_values(dict(config), {pointer: known[pointer] for pointer in asked})
-    return whole
+        raise Conflict(message, [Detail("vendor", "unknown_vendor", message)], code="VENDOR_GONE")
+    return vendor
+
+
+def _variant(vendor: Vendor, key: str | None) -> Variant | None:
+    variants = {variant.key: variant for variant in vendor.variants}
+    if key is not None and key not in variants:
+        known = ", ".join(variants) or "none"
+        raise Invalid.because("variant", "unknown_variant", f"{vendor.name} has these variants: {known}.")
+    return variants[key] if key is not None else None
 
 
 def _base(template: Template, base_id: str | None) -> Revision | None:
@@ -184,43 +226,35 @@ def _base(template: Template, base_id: str | None) -> Revision | None:
         raise Invalid.because("base_revision_id", "unknown_revision", MISSING) from None
 
 
-def _check(vendor: str, config: dict[str, Any]) -> tuple[Detail, ...]:
-    """The warnings. Raises Invalid with every error, those of the grammar and those of the vendor."""
-    problems = find_problems(config, types_of(vendor))
-    findings = check_config(VENDORS[vendor], config)
-    errors = [*problems, *findings.errors]
-    if errors:
-        more = f" ({len(errors) - 1} more)" if len(errors) > 1 else ""
-        raise Invalid(f"{errors[0].field}: {errors[0].message}{more}", errors)
-    return findings.warnings
-
-
-def _store(actor: Actor, template: Template, config: dict[str, Any], mode: str, summary: str) -> Revision:
-    pointers = sorted(secret_pointers(VENDORS[template.vendor], config))
+def _append(actor: Actor, template: Template, draft: _Draft, mode: str, summary: str) -> Created:
+    """Store the draft as the next revision of a locked template."""
+    pointers = sorted(draft.secrets)
     revision = Revision.objects.create(
         template=template,
         number=template.latest_number + 1,
-        config=masked(config, pointers, MASK),
+        config=masked(draft.config, pointers, MASK),
         delivery_mode=mode,
         change_summary=summary,
-        parameters_used=list(compile_config(config, types_of(template.vendor)).keys),
+        parameters_used=list(_compiled(draft.config, draft.types).keys),
         **Revision.facts(actor),
     )
     revision.standing = RevisionStanding.objects.create(revision=revision)
     if pointers:
-        values = json.dumps({pointer: value_at(config, pointer) for pointer in pointers})
+        values = json.dumps({pointer: value_at(draft.config, pointer) for pointer in pointers})
         box = secrets.seal(values, context=sealed_context(revision.pk))
         SealedValues.objects.create(revision=revision, box=box)
     template.latest_number = revision.number
     touch(template, "latest_number")
-    return revision
+    _record_created(actor, revision)
+    return Created(revision, draft.warnings)
 
 
 def _record_created(actor: Actor, revision: Revision) -> None:
-    changes = {
-        "revision_number": (None, revision.number),
-        "change_summary": (None, revision.change_summary),
-        "config": (None, revision.config),
+    facts = {
+        "revision_number": revision.number,
+        "delivery_mode": str(revision.delivery_mode),
+        "change_summary": revision.change_summary,
+        "config": revision.config,
     }
     audit.record(
         actor=actor,
@@ -228,9 +262,5 @@ def _record_created(actor: Actor, revision: Revision) -> None:
         resource_type="revision",
         resource=revision,
         label=str(revision),
-        changes=changes,
+        changes={name: (None, value) for name, value in facts.items()},
     )
-
-
-def is_retired(revision: Revision) -> bool:
-    return revision.status == Status.RETIRED

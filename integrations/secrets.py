@@ -31,14 +31,16 @@ def seal(text: str, *, context: str) -> str:
 
 def unseal(sealed: str, *, context: str) -> str:
     """Raises Unreadable, which names the key that is missing and never the value."""
-    key_id, _, box = sealed.partition(":")
+    key_id, colon, box = sealed.partition(":")
+    if not colon:
+        raise Unreadable("What should be a sealed secret is not one: it names no key.")
     key = settings.PINION_SECRET_KEYS.get(key_id)
     if key is None:
         raise Unreadable(f"A secret is sealed with the key {key_id!r}, which is not in PINION_SECRET_KEYS. Add it.")
-    raw = urlsafe_b64decode(box)
     try:
+        raw = urlsafe_b64decode(box)
         return _cipher(key).decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], context.encode()).decode()
-    except InvalidTag:
+    except (InvalidTag, ValueError):  # ValueError: cut short, or not base64
         raise Unreadable(
             f"A secret does not open with the key {key_id!r}: the key has changed under the same id, "
             "or the value was altered or moved from another row."

@@ -1,8 +1,10 @@
 """Changing templates: each function is one change, with its rules, its transaction and its audit."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts import audit
@@ -13,6 +15,7 @@ from integrations.models import Template
 from integrations.vendors import VENDORS
 
 MISSING = "There is no such template in this organisation."
+TAKEN = "A template with this name exists already. Use another name."
 
 
 @transaction.atomic
@@ -22,11 +25,12 @@ def create_template(*, actor: Actor, name: str, vendor: str, description: str = 
         raise Invalid.because(
             "vendor", "unknown_vendor", f"There is no vendor {vendor[:64]!a}. See /v1/admin/integration-catalog."
         )
-    _require_free(actor, name)
-    template = Template.objects.create(
-        organisation_id=actor.organisation_id, name=name, vendor=vendor, description=description
-    )
-    _record(actor, "template.created", template, {"name": (None, name), "vendor": (None, vendor)})
+    with _unique_name(actor, name):
+        template = Template.objects.create(
+            organisation_id=actor.organisation_id, name=name, vendor=vendor, description=description
+        )
+    facts = {"name": name, "vendor": vendor, "description": description}
+    _record(actor, "template.created", template, {field: (None, value) for field, value in facts.items()})
     return template
 
 
@@ -44,14 +48,13 @@ def update_template(
     template = lock_template(actor=actor, template_id=template_id)
     require_unchanged(template, expected)
     before = _facts(template)
-    if name is not None and name != template.name:
-        _require_free(actor, name)
-        template.name = name
+    template.name = template.name if name is None else name
     template.description = template.description if description is None else description
     template.archived = template.archived if archived is None else archived
     changes = audit.changed(before, _facts(template))
     if changes:
-        touch(template, "name", "description", "archived")
+        with _unique_name(actor, template.name, template.pk):
+            touch(template, "name", "description", "archived")
         _record(actor, "template.updated", template, changes)
     return template
 
@@ -86,10 +89,23 @@ def touch(template: Template, *fields: str) -> None:
     template.save(update_fields=[*fields, "row_version", "updated_at"])
 
 
-def _require_free(actor: Actor, name: str) -> None:
-    if Template.objects.in_organisation(actor.organisation_id).filter(name=name).exists():
-        message = "A template with this name exists already. Use another name."
-        raise Conflict(message, [Detail("name", "taken", message)], code="NAME_TAKEN")
+@contextmanager
+def _unique_name(actor: Actor, name: str, template_id: str = "") -> Iterator[None]:
+    """Around the write of a name. Raises Conflict (`NAME_TAKEN`), also where somebody else takes it meanwhile."""
+    others = Template.objects.in_organisation(actor.organisation_id).exclude(pk=template_id)
+    if others.filter(name=name).exists():
+        raise _taken()
+    try:
+        with transaction.atomic():
+            yield
+    except IntegrityError as error:
+        if not any(sign in str(error) for sign in ("template_name_unique_in_organisation", "_template.name")):
+            raise
+        raise _taken() from None
+
+
+def _taken() -> Conflict:
+    return Conflict(TAKEN, [Detail("name", "taken", TAKEN)], code="NAME_TAKEN")
 
 
 def _facts(template: Template) -> dict[str, Any]:

@@ -41,21 +41,30 @@ class PipelineConfig:
 
 
 def current_config(pipeline: Pipeline) -> PipelineConfig:
-    """What the pipeline runs now, secrets masked: five statements, however many pins and parameters."""
+    """What the pipeline runs now, secrets masked: five statements, however many pins and parameters.
+
+    Each statement sees what was committed before it. If the version moved meanwhile, history tells what ran at it.
+    """
     epoch, number = head(pipeline.organisation_id)
+    enabled = Pipeline.objects.filter(pk=pipeline.pk, deleted_at=None).values_list("enabled", flat=True).first()
     parameters = list(pipeline.parameters.all())
+    pins = list(Pin.objects.filter(pipeline=pipeline).enabled().with_config().in_order_of_assignment())
+    if head(pipeline.organisation_id) != (epoch, number):
+        return config_at(pipeline, number)
     secret_keys = {parameter.key for parameter in parameters if parameter.secret}
     values = plain_values(parameters)
-    pins = Pin.objects.filter(pipeline=pipeline).enabled().with_config().order_by("created_at", "pk")
     resolved = tuple(resolve_masked(pin.pk, pin.revision, values, secret_keys) for pin in pins)
-    return PipelineConfig(pipeline, epoch, number, pipeline.enabled, resolved)
+    return PipelineConfig(pipeline, epoch, number, bool(enabled), resolved)
 
 
 def config_at(pipeline: Pipeline, number: int) -> PipelineConfig:
-    """What the pipeline ran at a version, from its history: three statements, however long that is."""
+    """What the pipeline ran at a version, from its history: three statements, however long that is.
+
+    A parameter that was made secret since is masked here too.
+    """
     epoch, _ = head(pipeline.organisation_id)
     entries = list(_standing(pipeline, number))
-    values, secret_keys = _parameters(entries)
+    values, secret_keys = _parameters(entries, HistoryEntry.objects.filter(pipeline=pipeline).last_secret_lines())
     running = [entry for entry in entries if entry.subject == Subject.PIN and entry.after_enabled]
     resolved = tuple(
         resolve_masked(entry.subject_id, entry.after_revision, values, secret_keys)
@@ -115,7 +124,10 @@ def _standing(pipeline: Pipeline, number: int) -> Iterable[HistoryEntry]:
     return entries.select_related(*related)
 
 
-def _parameters(entries: Iterable[HistoryEntry]) -> tuple[dict[str, str], set[str]]:
+def _parameters(
+    entries: Iterable[HistoryEntry], last_secret_lines: Mapping[str, int]
+) -> tuple[dict[str, str], set[str]]:
+    """The values that were in force, and the keys of those that may not be shown."""
     lines = [entry for entry in entries if entry.subject == Subject.PARAMETER and entry.after_value is not None]
     values = {entry.subject_id: entry.after_value or "" for entry in lines}
-    return values, {entry.subject_id for entry in lines if entry.secret}
+    return values, {entry.subject_id for entry in lines if entry.pk <= last_secret_lines.get(entry.subject_id, 0)}

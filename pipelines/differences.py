@@ -1,5 +1,6 @@
 """The difference of two revisions, as written or as one pipeline would run them; secrets show only that they changed."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,8 +9,8 @@ from integrations.changes import Change, diff_configs, diff_keys
 from integrations.models import Revision
 from integrations.revisions import compiled, whole_config
 from pipelines.configs import concealed_pointers
-from pipelines.models import Pipeline
-from pipelines.preflight import plain_values, problems_of
+from pipelines.models import Parameter, Pipeline
+from pipelines.preflight import plain_values
 
 
 @dataclass(frozen=True)
@@ -26,21 +27,42 @@ def compare(before: Revision | None, after: Revision, pipeline: Pipeline | None 
 
     Raises PreflightFailed where one of them cannot be filled in.
     """
-    keys = diff_keys(before.parameters_used if before else [], after.parameters_used)
-    sides = [_side(revision, pipeline) if revision else ({}, frozenset()) for revision in (before, after)]
-    (old, old_secrets), (new, new_secrets) = sides
-    changes = diff_configs(old, new, old_secrets, new_secrets)
+    old_keys = before.parameters_used if before else []
+    keys = diff_keys(old_keys, after.parameters_used)
+    if pipeline is None:
+        old, new = _as_written(before), _as_written(after)
+    else:
+        used = {*old_keys, *after.parameters_used}
+        parameters = list(pipeline.parameters.filter(key__in=used))
+        old, new = _as_run(before, pipeline, parameters), _as_run(after, pipeline, parameters)
+    changes = diff_configs(old.config, new.config, old.secrets, new.secrets)
     return Difference(changes, keys.newly_needed, keys.no_longer_used)
 
 
-def _side(revision: Revision, pipeline: Pipeline | None) -> tuple[Any, frozenset[str]]:
+@dataclass(frozen=True)
+class _Side:
     """A config with its secrets in place, and where they are."""
-    if pipeline is None:
-        return whole_config(revision), concealed_pointers(revision, ())
-    parameters = list(pipeline.parameters.all())
+
+    config: Any
+    secrets: Collection[str]
+
+
+_NOTHING = _Side({}, ())
+
+
+def _as_written(revision: Revision | None) -> _Side:
+    if revision is None:
+        return _NOTHING
+    return _Side(whole_config(revision), concealed_pointers(revision, ()))
+
+
+def _as_run(revision: Revision | None, pipeline: Pipeline, parameters: Collection[Parameter]) -> _Side:
+    if revision is None:
+        return _NOTHING
     values = plain_values(parameters)
-    details = problems_of(revision, values)
-    if details:
-        raise PreflightFailed(f"Revision {revision.number} cannot be resolved for “{pipeline.name}”.", details)
+    config = compiled(revision)
+    if details := config.problems(values):
+        message = f"Revision {revision.number} cannot be filled in with the parameters of “{pipeline.name}” yet."
+        raise PreflightFailed(message, details)
     secret_keys = {parameter.key for parameter in parameters if parameter.secret}
-    return compiled(revision).resolve(values), concealed_pointers(revision, secret_keys)
+    return _Side(config.resolve(values), concealed_pointers(revision, secret_keys))

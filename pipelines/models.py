@@ -1,4 +1,7 @@
-"""Pipelines, their parameters, what is pinned on them, and every change to what runs."""
+"""Pipelines, their parameters, what is pinned on them, and every change to what runs.
+
+A foreign key is `db_index=False` where a constraint or an index below begins with the same column.
+"""
 
 from typing import ClassVar
 
@@ -49,7 +52,7 @@ class ConfigurationVersion(ActorFields):
     """One change to what runs in an organisation: its number, who made it, when it took effect."""
 
     id = IdField("ver")
-    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="+")
+    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, db_index=False, related_name="+")
     number = models.PositiveBigIntegerField()
     created_at = models.DateTimeField()
 
@@ -67,7 +70,7 @@ class Pipeline(models.Model):
     """One website or app whose events go to vendors."""
 
     id = IdField("pip")
-    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="+")
+    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, db_index=False, related_name="+")
     name = models.CharField(max_length=200)
     slug = models.CharField(max_length=100)
     type = models.CharField(max_length=16, choices=PipelineType.choices, default=PipelineType.WEB)
@@ -107,7 +110,7 @@ class Pipeline(models.Model):
 class Label(models.Model):
     """One of the words by which people choose pipelines: `environment` = `production`."""
 
-    pipeline = models.ForeignKey(Pipeline, on_delete=models.CASCADE, related_name="labels")
+    pipeline = models.ForeignKey(Pipeline, on_delete=models.CASCADE, db_index=False, related_name="labels")
     key = models.CharField(max_length=63)
     value = models.CharField(max_length=63)
 
@@ -127,7 +130,7 @@ class Label(models.Model):
 class Parameter(models.Model):
     """A named string of one pipeline, which fills `{{pipeline_param.KEY}}`; a secret one is kept sealed."""
 
-    pipeline = models.ForeignKey(Pipeline, on_delete=models.CASCADE, related_name="parameters")
+    pipeline = models.ForeignKey(Pipeline, on_delete=models.CASCADE, db_index=False, related_name="parameters")
     key = models.CharField(max_length=64)
     value = models.TextField(blank=True)
     sealed = models.TextField(blank=True)
@@ -151,11 +154,12 @@ class Pin(models.Model):
     """The pipeline integration: this pipeline sends to this template, at exactly this revision, on or off."""
 
     id = IdField("pi")
-    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, related_name="+")
-    pipeline = models.ForeignKey(Pipeline, on_delete=models.PROTECT, related_name="pins")
-    template = models.ForeignKey(Template, on_delete=models.PROTECT, related_name="+")
-    revision = models.ForeignKey(Revision, on_delete=models.PROTECT, related_name="+")
+    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, db_index=False, related_name="+")
+    pipeline = models.ForeignKey(Pipeline, on_delete=models.PROTECT, db_index=False, related_name="pins")
+    template = models.ForeignKey(Template, on_delete=models.PROTECT, db_index=False, related_name="+")
+    revision = models.ForeignKey(Revision, on_delete=models.PROTECT, db_index=False, related_name="+")
     enabled = models.BooleanField(default=True)
+    resolvable = models.BooleanField(default=True)  # as preflight saw it at the last change; for finding, not deciding
     row_version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField(default=timezone.now)
     updated_at = models.DateTimeField(default=timezone.now)
@@ -169,7 +173,13 @@ class Pin(models.Model):
         ]
         indexes: ClassVar = [
             models.Index(fields=["organisation", "created_at", "id"], name="pin_in_order"),
-            models.Index(fields=["template", "revision"], name="pin_by_template"),
+            models.Index(fields=["template", "created_at", "id"], name="pin_by_template"),
+            models.Index(fields=["revision", "created_at", "id"], name="pin_by_revision"),
+            models.Index(
+                fields=["organisation", "created_at", "id"],
+                condition=models.Q(resolvable=False),
+                name="pin_unresolvable",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -189,11 +199,12 @@ class HistoryEntry(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     version = models.ForeignKey(ConfigurationVersion, on_delete=models.PROTECT, related_name="entries")
-    pipeline = models.ForeignKey(Pipeline, on_delete=models.PROTECT, related_name="history")
+    pipeline = models.ForeignKey(Pipeline, on_delete=models.PROTECT, db_index=False, related_name="history")
     subject = models.CharField(max_length=16, choices=Subject.choices)
     subject_id = models.CharField(max_length=64)
-    before_revision = models.ForeignKey(Revision, on_delete=models.PROTECT, null=True, related_name="+")
-    after_revision = models.ForeignKey(Revision, on_delete=models.PROTECT, null=True, related_name="+")
+    # Nothing asks for history by revision, and revisions are never deleted, so neither column needs an index.
+    before_revision = models.ForeignKey(Revision, on_delete=models.PROTECT, null=True, db_index=False, related_name="+")
+    after_revision = models.ForeignKey(Revision, on_delete=models.PROTECT, null=True, db_index=False, related_name="+")
     before_enabled = models.BooleanField(null=True)
     after_enabled = models.BooleanField(null=True)
     before_value = models.TextField(null=True)  # noqa: DJ001  # NULL is “there was none”, which '' is not
@@ -209,6 +220,9 @@ class HistoryEntry(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["pipeline", "subject", "subject_id", "id"], name="history_of_subject"),
             models.Index(fields=["pipeline", "-id"], name="history_newest_first"),
+            models.Index(
+                fields=["pipeline", "subject_id", "id"], condition=models.Q(secret=True), name="history_of_secrets"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -218,10 +232,8 @@ class HistoryEntry(models.Model):
 class TokenPipeline(models.Model):
     """A pipeline that a processor token is limited to; a token with none reads the whole organisation."""
 
-    token = models.ForeignKey(ApiToken, on_delete=models.CASCADE, related_name="+")
-    pipeline = models.ForeignKey(
-        Pipeline, on_delete=models.PROTECT, related_name="+"
-    )  # losing it would widen the token
+    token = models.ForeignKey(ApiToken, on_delete=models.CASCADE, db_index=False, related_name="+")
+    pipeline = models.ForeignKey(Pipeline, on_delete=models.PROTECT, related_name="+")  # never lost: that would widen
 
     class Meta:
         constraints: ClassVar = [

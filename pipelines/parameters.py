@@ -1,6 +1,7 @@
 """Changing a pipeline's parameters, which changes what runs there."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db import transaction
@@ -20,6 +21,8 @@ from pipelines.versions import publish
 MAX_VALUE_BYTES = 8 * 1024
 MAX_SECRET_BYTES = 32 * 1024
 MAX_KEYS = 200
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -63,16 +66,26 @@ def delete_parameter(*, actor: Actor, pipeline_id: str, key: str, expected: str 
 
 def apply_wishes(actor: Actor, pipeline: Pipeline, wishes: Mapping[str, Wish]) -> list[HistoryEntry]:
     """Write the parameters of a locked pipeline, and the audit; returns the lines of history that are to be published."""
-    _refuse_bad_wishes(wishes)
+    if not wishes:
+        return []
     held = {parameter.key: parameter for parameter in pipeline.parameters.all()}
-    changes = [change for key, wish in wishes.items() if (change := _change(pipeline, held.get(key), key, wish))]
+    _refuse_bad_wishes(wishes, {key for key, parameter in held.items() if parameter.secret})
+    changes = [change for key, wish in wishes.items() if (change := _change(held.get(key), key, wish))]
     if not changes:
         return []
-    _require_resolvable(pipeline, held, changes)
+    values = _values_after(held, changes)
+    _preflight(pipeline, values, [change.key for change in changes])
     _write(pipeline, changes)
     entries = [_entry(pipeline, change) for change in changes]
     _record(actor, pipeline, entries)
     return entries
+
+
+def clear_parameters(pipeline: Pipeline) -> list[HistoryEntry]:
+    """Take all parameters of a locked pipeline that has no pins; returns the lines of history to be published."""
+    held = list(pipeline.parameters.order_by("key"))
+    pipeline.parameters.all().delete()
+    return [_entry(pipeline, _Change(parameter.key, parameter, None, parameter.secret)) for parameter in held]
 
 
 def touch(pipeline: Pipeline, *fields: str) -> None:
@@ -92,7 +105,7 @@ class _Change:
     secret: bool
 
 
-def _change(pipeline: Pipeline, before: Parameter | None, key: str, wish: Wish) -> _Change | None:
+def _change(before: Parameter | None, key: str, wish: Wish) -> _Change | None:
     """What a wish really changes, or None."""
     was_secret = before is not None and before.secret
     secret = was_secret or wish.secret
@@ -104,39 +117,45 @@ def _change(pipeline: Pipeline, before: Parameter | None, key: str, wish: Wish) 
     return None if same else _Change(key, before, wish.value, secret)
 
 
-def _refuse_bad_wishes(wishes: Mapping[str, Wish]) -> None:
-    details = [detail for key, wish in wishes.items() for detail in _problems(key, wish)]
+def _refuse_bad_wishes(wishes: Mapping[str, Wish], secret_keys: Collection[str]) -> None:
+    details = [detail for key, wish in wishes.items() for detail in _problems(key, wish, key in secret_keys)]
     if details:
         raise Invalid(details[0].message, details)
 
 
-def _problems(key: str, wish: Wish) -> list[Detail]:
+def _problems(key: str, wish: Wish, was_secret: bool) -> list[Detail]:
     where = f"parameters/{key[:64]}"
     if not is_key(key):
         message = f"{key[:64]!a} cannot be a key: a letter or underscore, then up to 63 letters, digits, underscores."
         return [Detail(where.encode(errors="replace").decode(), "invalid_key", message)]
-    complaint = _complaint(wish)
+    complaint = _complaint(wish, was_secret)
     return [Detail(where, complaint[0], f"The value of {key} {complaint[1]}")] if complaint else []
 
 
-def _complaint(wish: Wish) -> tuple[str, str] | None:
-    """What is wrong with a value, without repeating it."""
+def _complaint(wish: Wish, was_secret: bool) -> tuple[str, str] | None:
+    """What is wrong with a value, without repeating it: the first of these that is true."""
     value = wish.value
     if value is None:
         return None
-    if any(0xD800 <= ord(character) <= 0xDFFF for character in value):
-        return "invalid_text", "holds half a surrogate pair, which is no character."
-    limit = MAX_SECRET_BYTES if wish.secret else MAX_VALUE_BYTES
-    if len(value.encode()) > limit:
-        return "too_long", f"is longer than {limit // 1024} KiB."
-    if any(ord(character) < 0x20 or 0x7F <= ord(character) < 0xA0 for character in value):
-        return "control_character", "holds a control character, such as a line break or a tab. Take it out."
-    if value != value.strip() and not wish.verbatim:
-        return "blanks", "begins or ends with white space. Take it out, or send verbatim: true if it belongs there."
-    return None
+    limit = MAX_SECRET_BYTES if wish.secret or was_secret else MAX_VALUE_BYTES
+    complaints = {
+        ("nothing_to_keep", f"is “{MASK}”, which keeps a secret. There is none here: send it."): (
+            value == MASK and not was_secret
+        ),
+        ("invalid_text", "holds half a surrogate pair, which is no character."): bool(SURROGATE.search(value)),
+        ("too_long", f"is longer than {limit // 1024} KiB."): len(value.encode(errors="replace")) > limit,
+        ("control_character", "holds a control character, such as a line break or a tab. Take it out."): bool(
+            CONTROL.search(value)
+        ),
+        ("blanks", "begins or ends with white space. Take it out, or send verbatim: true if it belongs there."): (
+            value != value.strip() and not wish.verbatim
+        ),
+    }
+    return next((complaint for complaint, holds in complaints.items() if holds), None)
 
 
-def _require_resolvable(pipeline: Pipeline, held: Mapping[str, Parameter], changes: Sequence[_Change]) -> None:
+def _values_after(held: Mapping[str, Parameter], changes: Sequence[_Change]) -> dict[str, str]:
+    """All values as they will be. Raises Invalid for more than there may be."""
     values = plain_values(held.values())
     for change in changes:
         values.pop(change.key, None)
@@ -144,10 +163,26 @@ def _require_resolvable(pipeline: Pipeline, held: Mapping[str, Parameter], chang
             values[change.key] = change.value
     if len(values) > MAX_KEYS:
         raise Invalid.because("parameters", "too_many", f"A pipeline has at most {MAX_KEYS} parameters.")
-    pins = list(Pin.objects.filter(pipeline=pipeline).enabled().with_config())
-    problems = problems_of_pins(pins, values, [change.key for change in changes])
-    if problems:
-        raise _refusal(problems)
+    return values
+
+
+def _preflight(pipeline: Pipeline, values: Mapping[str, str], keys: Collection[str]) -> None:
+    """Raises Conflict or PreflightFailed for what an enabled pin would lose, else notes which pins would resolve."""
+    pins = Pin.objects.filter(pipeline=pipeline).with_config().order_by("created_at", "pk")
+    problems = problems_of_pins(pins, values, keys)
+    about_these = [
+        (pin, detail)
+        for pin, details in problems.items()
+        for detail in details
+        if pin.enabled and ("key" not in detail.extra or detail.extra["key"] in keys)
+    ]
+    if about_these:
+        raise _refusal(about_these)
+    lost = [pin.pk for pin, details in problems.items() if details and pin.resolvable]
+    won = [pin.pk for pin, details in problems.items() if not details and not pin.resolvable]
+    for turned, resolvable in ((lost, False), (won, True)):
+        if turned:
+            Pin.objects.filter(pk__in=turned).update(resolvable=resolvable)
 
 
 def _refusal(problems: Sequence[tuple[Pin, Detail]]) -> Conflict | PreflightFailed:
@@ -191,7 +226,7 @@ def _entry(pipeline: Pipeline, change: _Change) -> HistoryEntry:
         pipeline=pipeline,
         subject=Subject.PARAMETER,
         subject_id=change.key,
-        before_value=None if before is None else MASK if before.secret else before.value,
+        before_value=None if before is None else MASK if change.secret else before.value,
         after_value=None if change.value is None else MASK if change.secret else change.value,
         secret=change.secret,
     )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from accounts import audit
@@ -12,7 +13,7 @@ from accounts.errors import Conflict, Detail, Invalid, NotFound
 from accounts.preconditions import require_unchanged
 from integrations.models import Revision, Status, Template
 from pipelines.models import HistoryEntry, Pin, Pipeline, Subject
-from pipelines.preflight import require_runnable
+from pipelines.preflight import problems_on, require_runnable
 from pipelines.versions import publish
 
 NO_PIPELINE = "There is no such pipeline in this organisation."
@@ -37,28 +38,26 @@ def assign_pin(*, actor: Actor, pipeline_id: str, template_id: str, revision_id:
     try:
         return _assign(actor, pipeline_id, template_id, revision_id, enabled)
     except IntegrityError as error:
-        if "one_pin_per_template" not in str(error) and "pipelines_pin.pipeline_id" not in str(error):
+        if not breaks(error, "one_pin_per_template_and_pipeline", "pipelines_pin.template_id"):
             raise
-        raise Conflict(
-            ASSIGNED, [Detail("integration_id", "already_assigned", ASSIGNED)], code="ALREADY_ASSIGNED"
-        ) from None
+        raise _already_assigned() from None
 
 
 @transaction.atomic
 def _assign(actor: Actor, pipeline_id: str, template_id: str, revision_id: str, enabled: bool) -> Pin:
-    revision = _lock_revision(actor, template_id, revision_id)
-    pipeline = lock_pipeline(actor=actor, pipeline_id=pipeline_id)
-    if pipeline.pins.filter(template_id=template_id).exists():
-        raise Conflict(ASSIGNED, [Detail("integration_id", "already_assigned", ASSIGNED)], code="ALREADY_ASSIGNED")
+    revision = _lock_revision(actor, pipeline_id, template_id, revision_id)
+    pipeline = _lock_without(actor, pipeline_id, revision.template)
     _require_pinnable(revision)
+    problems = problems_on(pipeline, revision)
     if enabled:
-        require_runnable(revision, pipeline)
+        require_runnable(revision, pipeline, problems)
     pin = Pin.objects.create(
         organisation_id=actor.organisation_id,
         pipeline=pipeline,
         template=revision.template,
         revision=revision,
         enabled=enabled,
+        resolvable=not problems,
     )
     _record(actor, "pin.assigned", pin, None, Standing(revision, enabled))
     return pin
@@ -88,9 +87,10 @@ def update_pin(
         return pin
     if after.revision != before.revision or (after.enabled and not before.enabled):
         _require_pinnable(wanted)
+    problems = problems_on(pin.pipeline, wanted)
     if after.enabled:
-        require_runnable(wanted, pin.pipeline)
-    _save(pin, after)
+        require_runnable(wanted, pin.pipeline, problems)
+    _save(pin, after, resolvable=not problems)
     _record(actor, "pin.updated", pin, before, after)
     return pin
 
@@ -114,6 +114,17 @@ def lock_pipeline(*, actor: Actor, pipeline_id: str) -> Pipeline:
     return pipeline
 
 
+def require_pipeline(*, actor: Actor, pipeline_id: str) -> None:
+    """Raises NotFound unless the actor's organisation has this pipeline."""
+    if not Pipeline.objects.in_organisation(actor.organisation_id).filter(pk=pipeline_id).exists():
+        raise NotFound(NO_PIPELINE)
+
+
+def breaks(error: IntegrityError, constraint: str, column: str) -> bool:
+    """Whether this unique constraint refused the row; PostgreSQL says its name, SQLite its columns."""
+    return constraint in str(error) or (column in str(error) and "UNIQUE" in str(error))
+
+
 def entry_of(pin: Pin, before: Standing | None, after: Standing | None) -> HistoryEntry:
     """One line of history about a pin."""
     return HistoryEntry(
@@ -131,17 +142,40 @@ def _lock_pin(actor: Actor, pipeline_id: str, pin_id: str) -> Pin:
     pins = Pin.objects.in_organisation(actor.organisation_id).filter(pipeline_id=pipeline_id).locked()
     pin = pins.filter(pk=pin_id).first()
     if pin is None:
-        exists = Pipeline.objects.in_organisation(actor.organisation_id).filter(pk=pipeline_id).exists()
-        raise NotFound(NO_PIN if exists else NO_PIPELINE)
+        require_pipeline(actor=actor, pipeline_id=pipeline_id)
+        raise NotFound(NO_PIN)
     return pin
 
 
-def _lock_revision(actor: Actor, template_id: str, revision_id: str) -> Revision:
-    """The revision, with its template locked; it says of the two which is not there, or that they do not match."""
+def _lock_without(actor: Actor, pipeline_id: str, template: Template) -> Pipeline:
+    """The pipeline, locked, on which this template is not yet; asking both at once saves every assignment a statement.
+
+    Who waited for the lock may read the answer of before: then the unique constraint says the same.
+    """
+    pins = Pin.objects.filter(pipeline=OuterRef("pk"), template=template)
+    pipelines = Pipeline.objects.in_organisation(actor.organisation_id).locked().filter(pk=pipeline_id)
+    pipeline = pipelines.annotate(assigned=Exists(pins)).first()
+    if pipeline is None:
+        raise NotFound(NO_PIPELINE)
+    if pipeline.assigned:  # type: ignore[attr-defined]  # annotated above, which the stubs forget
+        raise _already_assigned()
+    return pipeline
+
+
+def _already_assigned() -> Conflict:
+    return Conflict(ASSIGNED, [Detail("integration_id", "already_assigned", ASSIGNED)], code="ALREADY_ASSIGNED")
+
+
+def _lock_revision(actor: Actor, pipeline_id: str, template_id: str, revision_id: str) -> Revision:
+    """The revision, with its template locked; it says of the two which is not there, or that they do not match.
+
+    Nothing is said of them where the pipeline is not there, which the address names before the body names these.
+    """
     revisions = Revision.objects.in_organisation(actor.organisation_id).locked()
     revision = revisions.filter(pk=revision_id, template_id=template_id).first()
     if revision is not None:
         return revision
+    require_pipeline(actor=actor, pipeline_id=pipeline_id)
     if not Template.objects.in_organisation(actor.organisation_id).filter(pk=template_id).exists():
         message = "There is no such template in this organisation. See /v1/admin/integration-templates."
         raise Invalid.because("integration_id", "unknown_template", message)
@@ -174,11 +208,11 @@ def _require_pinnable(revision: Revision) -> None:
         raise Conflict(message, [Detail("revision_id", "retired", message)], code="REVISION_RETIRED")
 
 
-def _save(pin: Pin, after: Standing) -> None:
-    pin.revision, pin.enabled = after.revision, after.enabled
+def _save(pin: Pin, after: Standing, *, resolvable: bool) -> None:
+    pin.revision, pin.enabled, pin.resolvable = after.revision, after.enabled, resolvable
     pin.row_version += 1
     pin.updated_at = timezone.now()
-    pin.save(update_fields=["revision", "enabled", "row_version", "updated_at"])
+    pin.save(update_fields=["revision", "enabled", "resolvable", "row_version", "updated_at"])
 
 
 def _record(actor: Actor, action: str, pin: Pin, before: Standing | None, after: Standing | None) -> None:

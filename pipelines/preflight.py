@@ -4,18 +4,20 @@ from collections.abc import Collection, Iterable, Mapping
 
 from accounts.errors import Detail, PreflightFailed
 from integrations.models import Revision
-from integrations.revisions import compiled, sealed_context
+from integrations.revisions import compiled
 from integrations.secrets import unseal
 from pipelines.models import Parameter, Pin, Pipeline
 
-__all__ = ["parameter_context", "plain_values", "problems_of", "require_runnable", "sealed_context"]
 
-
-def require_runnable(revision: Revision, pipeline: Pipeline) -> None:
+def require_runnable(revision: Revision, pipeline: Pipeline, problems: Collection[Detail]) -> None:
     """Raises PreflightFailed with every reason why this revision cannot run with the pipeline's parameters."""
-    details = problems_of(revision, plain_values(pipeline.parameters.all()))
-    if details:
-        raise PreflightFailed(_sentence(details, pipeline, revision), details)
+    if problems:
+        raise PreflightFailed(_sentence(problems, pipeline, revision), tuple(problems))
+
+
+def problems_on(pipeline: Pipeline, revision: Revision) -> tuple[Detail, ...]:
+    """Every reason why this revision would not resolve with the parameters that the pipeline has now."""
+    return problems_of(revision, plain_values(pipeline.parameters.filter(key__in=revision.parameters_used)))
 
 
 def problems_of(revision: Revision, values: Mapping[str, str]) -> tuple[Detail, ...]:
@@ -23,15 +25,12 @@ def problems_of(revision: Revision, values: Mapping[str, str]) -> tuple[Detail, 
     return compiled(revision).problems(values)
 
 
-def problems_of_pins(pins: Iterable[Pin], values: Mapping[str, str], keys: Collection[str]) -> list[tuple[Pin, Detail]]:
-    """What would be wrong with those pins that use one of the keys."""
-    return [
-        (pin, detail)
-        for pin in pins
-        if not set(keys).isdisjoint(pin.revision.parameters_used)
-        for detail in problems_of(pin.revision, values)
-        if detail.extra.get("key") in keys or "key" not in detail.extra
-    ]
+def problems_of_pins(
+    pins: Iterable[Pin], values: Mapping[str, str], keys: Collection[str]
+) -> dict[Pin, tuple[Detail, ...]]:
+    """What would be wrong with each of those pins that use one of the keys."""
+    using = (pin for pin in pins if not set(keys).isdisjoint(pin.revision.parameters_used))
+    return {pin: problems_of(pin.revision, values) for pin in using}
 
 
 def plain_values(parameters: Iterable[Parameter]) -> dict[str, str]:

@@ -2,30 +2,20 @@
 
 from typing import TYPE_CHECKING, Self
 
-from django.db import connection, models
-from django.db.models.expressions import RawSQL
+from django.apps import apps
+from django.db import models
 
 if TYPE_CHECKING:
-    from pipelines.models import HistoryEntry, Pin, Pipeline
+    from pipelines.models import HistoryEntry, Label, Pin, Pipeline
 
-UNRESOLVED = """
-    SELECT pin.id FROM pipelines_pin pin
-    JOIN integrations_revision revision ON revision.id = pin.revision_id
-    CROSS JOIN {each}(revision.parameters_used) AS needed{columns}
-    WHERE pin.organisation_id = %s AND NOT EXISTS (
-        SELECT 1 FROM pipelines_parameter held
-        WHERE held.pipeline_id = pin.pipeline_id AND held.key = needed.value AND (held.secret OR held.value <> '')
-    )
-"""
+# A list shows of a revision its number; its config may be 256 KiB.
+HEAVY = ("config", "parameters_used", "change_summary")
 
 
 class PipelineQuerySet(models.QuerySet["Pipeline"]):
     def in_organisation(self, organisation_id: str) -> Self:
         """Those of the organisation that have not been removed."""
         return self.filter(organisation_id=organisation_id, deleted_at=None)
-
-    def labelled(self, key: str, value: str) -> Self:
-        return self.filter(pk__in=self.model.labels.rel.related_model.objects.labelled(key, value))
 
     def with_everything(self) -> Self:
         """What a client sees of a pipeline, in three statements however many there are."""
@@ -36,8 +26,8 @@ class PipelineQuerySet(models.QuerySet["Pipeline"]):
         return self.order_by("pk").select_for_update(no_key=True, of=("self",))
 
 
-class LabelQuerySet(models.QuerySet["models.Model"]):
-    def labelled(self, key: str, value: str) -> models.QuerySet["models.Model", str]:
+class LabelQuerySet(models.QuerySet["Label"]):
+    def labelled(self, key: str, value: str) -> models.QuerySet["Label", str]:
         """The ids of the pipelines that carry this label."""
         return self.filter(key=key, value=value).values_list("pipeline_id", flat=True)
 
@@ -54,20 +44,24 @@ class PinQuerySet(models.QuerySet["Pin"]):
         behind = models.Q(revision__number__lt=models.F("template__latest_number"))
         return self.filter(behind if outdated else ~behind)
 
-    def unresolved(self, organisation_id: str) -> Self:
-        """Those of the organisation whose revision needs a parameter that their pipeline lacks or has left empty."""
-        each = "jsonb_array_elements_text" if connection.vendor == "postgresql" else "json_each"
-        columns = "(value)" if connection.vendor == "postgresql" else ""  # SQLite names them itself
-        found = RawSQL(UNRESOLVED.format(each=each, columns=columns), [organisation_id])  # noqa: S611  # no text from outside in it
-        return self.filter(pk__in=found)
+    def resolvable(self, resolvable: bool = True) -> Self:
+        """Those whose config could be filled in at their last change, or, turned round, could not."""
+        return self.filter(resolvable=resolvable)
 
     def with_names(self) -> Self:
         """What a client sees of a pin, in one statement however many there are."""
-        return self.select_related("template", "revision")
+        return self.select_related("template", "revision").defer(*(f"revision__{name}" for name in HEAVY))
 
     def with_config(self) -> Self:
         """All that resolving takes, in one statement."""
         return self.select_related("template", "revision__template", "revision__standing", "revision__sealed")
+
+    def in_order_of_assignment(self) -> Self:
+        """Oldest first by their history, as `last_of_each` has them too: clocks can run backwards, versions cannot."""
+        entries = apps.get_model("pipelines", "HistoryEntry").objects.filter(
+            pipeline=models.OuterRef("pipeline"), subject="pin", subject_id=models.OuterRef("pk")
+        )
+        return self.order_by(models.Subquery(entries.order_by("pk").values("pk")[:1]), "pk")
 
     def locked(self) -> Self:
         """For a change: the template, the pipeline and the pin, in the order every change locks them."""
@@ -80,12 +74,19 @@ class HistoryQuerySet(models.QuerySet["HistoryEntry"]):
         """Nothing later than this configuration version."""
         return self.filter(version__number__lte=number)
 
-    def last_of_each(self) -> Self:
+    def last_of_each(self) -> "HistoryQuerySet":
         """For each pin and each parameter the newest of these entries, oldest subject first."""
         newest = self.order_by().values("subject", "subject_id").annotate(last=models.Max("pk")).values("last")
         same = {name: models.OuterRef(name) for name in ("pipeline", "subject", "subject_id")}
         first = self.model.objects.filter(**same).order_by("pk").values("pk")[:1]
-        return self.model.objects.filter(pk__in=newest).annotate(first=models.Subquery(first)).order_by("first")
+        return self.model.objects.filter(pk__in=newest).order_by(models.Subquery(first))
+
+    def last_secret_lines(self) -> dict[str, int]:
+        """For each parameter among these that was ever secret, the newest line that says so."""
+        lines = self.filter(secret=True).order_by().values("subject_id").annotate(last=models.Max("pk"))
+        return dict(lines.values_list("subject_id", "last"))
 
     def with_names(self) -> Self:
-        return self.select_related("version", "before_revision__template", "after_revision__template")
+        """What a client sees of a line, in one statement however many there are."""
+        related = self.select_related("version", "before_revision__template", "after_revision__template")
+        return related.defer(*(f"{side}_revision__{name}" for side in ("before", "after") for name in HEAVY))

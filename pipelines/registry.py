@@ -1,23 +1,28 @@
 """Adding, changing and removing pipelines."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.text import slugify
 
 from accounts import audit
 from accounts.actors import Actor
-from accounts.errors import Conflict, Detail
+from accounts.errors import Conflict, Detail, Invalid
+from accounts.ids import new_id
 from accounts.preconditions import require_unchanged
-from pipelines.models import HistoryEntry, Label, Parameter, Pin, Pipeline, PipelineType, Subject
-from pipelines.parameters import Wish, apply_wishes, touch
-from pipelines.pins import Standing, entry_of, lock_pipeline
+from pipelines.models import HistoryEntry, Label, Pin, Pipeline, PipelineType, Subject
+from pipelines.parameters import Wish, apply_wishes, clear_parameters, touch
+from pipelines.pins import Standing, breaks, entry_of, lock_pipeline
 from pipelines.versions import publish
 
+MAX_LABELS = 50
+NUMBERED = 20  # how often a name is numbered before its slug gets random letters instead
+ATTEMPTS = 5  # at a slug that somebody else took at the same moment
 
-@transaction.atomic
+
 def create_pipeline(
     *,
     actor: Actor,
@@ -30,25 +35,36 @@ def create_pipeline(
 ) -> Pipeline:
     """Add a pipeline; without a slug it gets one from its name.
 
-    Raises Conflict for a slug in use, Invalid for parameters that cannot be.
+    Raises Conflict (`SLUG_TAKEN`), and Invalid for labels or parameters that cannot be.
     """
-    if slug is not None:
-        _require_free(actor, slug)
-    pipeline = Pipeline.objects.create(
-        organisation_id=actor.organisation_id,
-        name=name,
-        slug=slug or _free_slug(actor, name),
-        type=type,
-        enabled=enabled,
-    )
-    _write_labels(pipeline, labels or {})
+    fields = {"name": name, "type": type, "enabled": enabled}
+    for _ in range(ATTEMPTS):
+        free = _free_slug(actor, name) if slug is None else slug
+        try:
+            return _create(actor, {**fields, "slug": free}, labels or {}, parameters or {})
+        except IntegrityError as error:
+            if not _breaks_slug(error):
+                raise
+            if slug is not None:
+                break
+    raise _slug_taken()
+
+
+@transaction.atomic
+def _create(
+    actor: Actor,
+    fields: Mapping[str, Any],
+    labels: Mapping[str, str | None],
+    parameters: Mapping[str, Wish],
+) -> Pipeline:
+    pipeline = Pipeline.objects.create(organisation_id=actor.organisation_id, **fields)
+    _write_labels(pipeline, labels)
     _record(actor, "pipeline.created", pipeline, audit.changed({}, _facts(pipeline)))
-    entries = [_entry(pipeline, None, enabled), *apply_wishes(actor, pipeline, parameters or {})]
+    entries = [_entry(pipeline, None, pipeline.enabled), *apply_wishes(actor, pipeline, parameters)]
     publish(actor=actor, entries=entries, pipelines=[pipeline.pk])
     return pipeline
 
 
-@transaction.atomic
 def update_pipeline(
     *,
     actor: Actor,
@@ -60,18 +76,41 @@ def update_pipeline(
 ) -> Pipeline:
     """Change what is given; `fields` may hold name, slug, type and enabled, labels and parameters merge.
 
-    Raises NotFound, Stale, Conflict, Invalid and PreflightFailed.
+    Raises NotFound, Stale, Conflict (`SLUG_TAKEN`, `PARAMETER_IN_USE`), Invalid and PreflightFailed.
     """
+    try:
+        return _update(
+            actor=actor,
+            pipeline_id=pipeline_id,
+            fields=fields,
+            labels=labels or {},
+            parameters=parameters or {},
+            expected=expected,
+        )
+    except IntegrityError as error:
+        if not _breaks_slug(error):
+            raise
+        raise _slug_taken() from None
+
+
+@transaction.atomic
+def _update(
+    *,
+    actor: Actor,
+    pipeline_id: str,
+    fields: Mapping[str, Any],
+    labels: Mapping[str, str | None],
+    parameters: Mapping[str, Wish],
+    expected: str | None,
+) -> Pipeline:
     pipeline = lock_pipeline(actor=actor, pipeline_id=pipeline_id)
     require_unchanged(pipeline, expected)
     before = _facts(pipeline)
-    if fields.get("slug", pipeline.slug) != pipeline.slug:
-        _require_free(actor, fields["slug"])
     for name, value in fields.items():
         setattr(pipeline, name, value)
-    _write_labels(pipeline, labels or {})
+    _write_labels(pipeline, labels)
     changes = audit.changed(before, _facts(pipeline))
-    entries = apply_wishes(actor, pipeline, parameters or {})
+    entries = apply_wishes(actor, pipeline, parameters)
     if changes or entries:
         touch(pipeline, "name", "slug", "type", "enabled")
     if changes:
@@ -85,14 +124,14 @@ def update_pipeline(
 
 @transaction.atomic
 def delete_pipeline(*, actor: Actor, pipeline_id: str, expected: str | None = None) -> None:
-    """Remove a pipeline with its pins and parameters; its history stays. Raises NotFound and Stale."""
+    """Remove a pipeline with its pins, parameters and labels; its history stays. Raises NotFound and Stale."""
     pipeline = lock_pipeline(actor=actor, pipeline_id=pipeline_id)
     require_unchanged(pipeline, expected)
-    entries = [_entry(pipeline, pipeline.enabled, None)]
-    for pin in Pin.objects.filter(pipeline=pipeline).with_names().order_by("created_at", "pk"):
-        entries.append(entry_of(pin, Standing(pin.revision, pin.enabled), None))
+    pins = Pin.objects.filter(pipeline=pipeline).with_names().order_by("created_at", "pk")
+    entries = [entry_of(pin, Standing(pin.revision, pin.enabled), None) for pin in pins]
     Pin.objects.filter(pipeline=pipeline).delete()
-    Parameter.objects.filter(pipeline=pipeline).delete()
+    entries += [*clear_parameters(pipeline), _entry(pipeline, pipeline.enabled, None)]
+    Label.objects.filter(pipeline=pipeline).delete()
     pipeline.deleted_at = timezone.now()
     touch(pipeline, "deleted_at")
     _record(actor, "pipeline.deleted", pipeline, {"name": (pipeline.name, None)})
@@ -110,32 +149,44 @@ def _entry(pipeline: Pipeline, before: bool | None, after: bool | None) -> Histo
 
 
 def _write_labels(pipeline: Pipeline, labels: Mapping[str, str | None]) -> None:
-    gone = [key for key, value in labels.items() if value is None]
+    """Merge these in, null deletes; what stays as it is is not written. Raises Invalid for more than there may be."""
+    if not labels:
+        return
+    held = _labels(pipeline)
+    gone = [key for key, value in labels.items() if value is None and key in held]
+    new = {key: value for key, value in labels.items() if value is not None and held.get(key) != value}
+    if len((held.keys() | new.keys()) - set(gone)) > MAX_LABELS:
+        raise Invalid.because("labels", "too_many", f"A pipeline has at most {MAX_LABELS} labels.")
     if gone:
         Label.objects.filter(pipeline=pipeline, key__in=gone).delete()
-    rows = [Label(pipeline=pipeline, key=key, value=value) for key, value in labels.items() if value is not None]
-    if rows:
-        Label.objects.bulk_create(
-            rows, update_conflicts=True, unique_fields=["pipeline", "key"], update_fields=["value"]
-        )
+    Label.objects.bulk_create(
+        [Label(pipeline=pipeline, key=key, value=value) for key, value in new.items()],
+        update_conflicts=True,
+        unique_fields=["pipeline", "key"],
+        update_fields=["value"],
+    )
+
+
+def _labels(pipeline: Pipeline) -> dict[str, str]:
+    return dict(Label.objects.filter(pipeline=pipeline).order_by("key").values_list("key", "value"))
 
 
 def _free_slug(actor: Actor, name: str) -> str:
-    """The name as a slug, with the first number behind it that makes it free."""
-    stem = slugify(name)[:80] or "pipeline"
-    taken = Pipeline.objects.in_organisation(actor.organisation_id).filter(slug__startswith=stem)
+    """The name as a slug, with the first number behind it that makes it free, or in the end with random letters."""
+    stem = re.sub(r"[^a-z0-9]+", "-", slugify(name)).strip("-")[:80].strip("-") or "pipeline"
+    candidates = [stem, *(f"{stem}-{number}" for number in range(2, NUMBERED + 1))]
+    taken = Pipeline.objects.in_organisation(actor.organisation_id).filter(slug__in=candidates)
     slugs = set(taken.values_list("slug", flat=True))
-    return next(slug for slug in _candidates(stem, len(slugs)) if slug not in slugs)
+    return next((slug for slug in candidates if slug not in slugs), new_id(stem).replace("_", "-"))
 
 
-def _candidates(stem: str, taken: int) -> list[str]:
-    return [stem, *(f"{stem}-{number}" for number in range(2, taken + 3))]
+def _breaks_slug(error: IntegrityError) -> bool:
+    return breaks(error, "pipeline_slug_unique_in_organisation", "pipelines_pipeline.slug")
 
 
-def _require_free(actor: Actor, slug: str) -> None:
-    if Pipeline.objects.in_organisation(actor.organisation_id).filter(slug=slug).exists():
-        message = "A pipeline with this slug exists already. Use another slug."
-        raise Conflict(message, [Detail("slug", "taken", message)], code="SLUG_TAKEN")
+def _slug_taken() -> Conflict:
+    message = "A pipeline with this slug exists already. Use another slug."
+    return Conflict(message, [Detail("slug", "taken", message)], code="SLUG_TAKEN")
 
 
 def _facts(pipeline: Pipeline) -> dict[str, Any]:
@@ -144,7 +195,7 @@ def _facts(pipeline: Pipeline) -> dict[str, Any]:
         "slug": pipeline.slug,
         "type": str(pipeline.type),
         "enabled": pipeline.enabled,
-        "labels": {label.key: label.value for label in Label.objects.filter(pipeline=pipeline).order_by("key")},
+        "labels": _labels(pipeline),
     }
 
 

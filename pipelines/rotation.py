@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import transaction
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
+from django.db.models.functions import Substr
 
 from accounts.models import IdempotentAnswer
 from integrations.models import SealedValues
@@ -16,54 +18,67 @@ from pipelines.preflight import parameter_context
 
 @dataclass(frozen=True)
 class Shelf:
-    """One table with sealed values: those that an older key sealed, the column, and what each is bound to."""
+    """One table with sealed values: its rows that have one, the column, and what each value is bound to."""
 
     name: str
-    rows: Callable[[], QuerySet[Model]]
+    rows: Callable[[], QuerySet[Any]]
     column: str
-    context: Callable[[Model], str]
+    context: Callable[[Any], str]
+    binary: bool = False
 
 
-def _revision_context(row: Model) -> str:
-    return sealed_context(str(row.pk))
+def _revision_context(row: SealedValues) -> str:
+    return sealed_context(row.pk)
 
 
-def _parameter_context(row: Model) -> str:
-    assert isinstance(row, Parameter)
+def _parameter_context(row: Parameter) -> str:
     return parameter_context(row.pipeline_id, row.key)
 
 
+def _answer_context(row: IdempotentAnswer) -> str:
+    """What the middleware that keeps the answers binds them to."""
+    return f"answer:{row.organisation_id}:{row.actor_id}:{row.key}"
+
+
 SHELVES = (
-    Shelf("secrets of revisions", lambda: SealedValues.objects.all(), "box", _revision_context),
+    Shelf("secrets of revisions", SealedValues.objects.all, "box", _revision_context),
     Shelf("secret parameters", lambda: Parameter.objects.filter(secret=True), "sealed", _parameter_context),
+    Shelf("kept answers", lambda: IdempotentAnswer.objects.exclude(status=0), "body", _answer_context, binary=True),
 )
 
 
-def waiting(shelf: Shelf) -> QuerySet[Model]:
-    """The rows that are not under the current key yet."""
-    return shelf.rows().exclude(**{f"{shelf.column}__startswith": f"{current_key_id()}:"})
+def waiting(shelf: Shelf) -> QuerySet[Any]:
+    """The rows that are not under the current key yet; key ids are compared exactly, which LIKE on SQLite does not."""
+    mark = f"{current_key_id()}:"
+    prefix = mark.encode() if shelf.binary else mark
+    field = shelf.rows().model._meta.get_field(shelf.column)
+    start = Substr(shelf.column, 1, len(prefix), output_field=field)
+    found: QuerySet[Any] = shelf.rows().annotate(sealed_under=start).exclude(sealed_under=prefix)
+    return found
 
 
 def rotate(shelf: Shelf, batch: int = 500) -> Iterator[int]:
-    """Reseal batch by batch, each in a transaction of its own, and say how many rows each was.
+    """Reseal batch by batch, each in a transaction of its own, and say how many rows each was, until none waits.
 
-    Any number of these may run side by side: each takes rows that no other holds. Raises Unreadable for a value whose
-    key is not in the ring; what was resealed before stays so.
+    Any number of these may run side by side: each takes rows that no other holds, and in the end waits for those that
+    somebody still holds, one by one, so that it never waits while it holds. Raises Unreadable for a value whose key is
+    not in the ring; what was resealed before stays so.
     """
-    while done := _rotate_batch(shelf, batch):
-        yield done
-
-
-def forget_answers() -> int:
-    """Stored answers of idempotent requests are sealed too, live for a day, and can be forgotten instead."""
-    rows = IdempotentAnswer.objects.exclude(body__startswith=f"{current_key_id()}:".encode()).exclude(status=0)
-    return rows.delete()[0]
+    while waiting(shelf).exists():
+        yield _rotate_batch(shelf, batch, skip_locked=True) or _rotate_batch(shelf, 1, skip_locked=False)
 
 
 @transaction.atomic
-def _rotate_batch(shelf: Shelf, batch: int) -> int:
-    rows = list(waiting(shelf).order_by("pk").select_for_update(skip_locked=True)[:batch])
+def _rotate_batch(shelf: Shelf, batch: int, *, skip_locked: bool) -> int:
+    rows = list(waiting(shelf).order_by("pk").select_for_update(no_key=True, skip_locked=skip_locked)[:batch])
     for row in rows:
-        setattr(row, shelf.column, reseal(getattr(row, shelf.column), context=shelf.context(row)))
-    shelf.rows().model._default_manager.bulk_update(rows, [shelf.column])
+        setattr(row, shelf.column, _resealed(shelf, row))
+    shelf.rows().bulk_update(rows, [shelf.column])
     return len(rows)
+
+
+def _resealed(shelf: Shelf, row: Any) -> str | bytes:
+    sealed = getattr(row, shelf.column)
+    text = bytes(sealed).decode() if shelf.binary else sealed
+    fresh = reseal(text, context=shelf.context(row))
+    return fresh.encode() if shelf.binary else fresh

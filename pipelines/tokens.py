@@ -30,8 +30,10 @@ def issue_limited_token(
         message = "Only a processor token can be limited to pipelines. Leave pipelines out."
         raise Invalid.because("pipelines", "not_a_processor", message)
     _require_known(actor, pipelines)
-    token, secret = issue_token(actor=actor, name=name, scope=scope, expires_at=expires_at)
-    TokenPipeline.objects.bulk_create(TokenPipeline(token=token, pipeline_id=key) for key in dict.fromkeys(pipelines))
+    named = list(dict.fromkeys(pipelines))
+    limits = {"pipelines": named} if named else {}
+    token, secret = issue_token(actor=actor, name=name, scope=scope, expires_at=expires_at, limits=limits)
+    TokenPipeline.objects.bulk_create(TokenPipeline(token=token, pipeline_id=key) for key in named)
     return token, secret
 
 
@@ -46,8 +48,12 @@ def pipelines_of(tokens: Iterable[ApiToken]) -> dict[str, list[str]]:
 
 def _require_known(actor: Actor, pipelines: Collection[str]) -> None:
     found = Pipeline.objects.in_organisation(actor.organisation_id).filter(pk__in=pipelines)
-    unknown = sorted(set(pipelines) - set(found.values_list("pk", flat=True)))
+    known = set(found.values_list("pk", flat=True))
+    unknown = [key for key in dict.fromkeys(pipelines) if key not in known]
     if unknown:
-        message = "There is no such pipeline in this organisation."
-        details = [Detail(f"pipelines/{list(pipelines).index(key)}", "unknown_pipeline", message) for key in unknown]
-        raise Invalid(message, details)
+        details = [_missing(list(pipelines).index(key), key) for key in unknown]
+        raise Invalid(details[0].message, details)
+
+
+def _missing(place: int, key: str) -> Detail:
+    return Detail(f"pipelines/{place}", "unknown_pipeline", f"There is no pipeline {key[:40]!a} in this organisation.")

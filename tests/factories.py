@@ -12,6 +12,7 @@ from integrations.models import Revision, Template
 from integrations.revisions import create_revision
 from integrations.templates import create_template
 from pipelines.models import Pin, Pipeline
+from pipelines.parameters import Wish
 from pipelines.pins import assign_pin
 from pipelines.registry import create_pipeline
 
@@ -105,6 +106,11 @@ class PipelineFactory(ServiceFactory):
     @classmethod
     def make(cls, actor: Actor, **kwargs: Any) -> Pipeline:
         return create_pipeline(actor=actor, **kwargs)
+
+
+def wishes(*, secret: bool = False, verbatim: bool = False, **values: str | None) -> dict[str, Wish]:
+    """Parameters as the services take them: `wishes(host="a.example")`."""
+    return {key: Wish(value, secret=secret, verbatim=verbatim) for key, value in values.items()}
 
 
 class PinFactory(ServiceFactory):

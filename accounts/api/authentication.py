@@ -33,7 +33,7 @@ class BearerAuthentication(BaseAuthentication):
     """`request.user` is the Actor."""
 
     def authenticate(self, request: Request) -> tuple[Actor, None]:
-        return actor_of(request._request), None
+        return actor_of(request), None
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"

@@ -1,5 +1,6 @@
 """Bodies, read strictly: a field that does not exist is refused, and text, numbers and flags are what JSON says."""
 
+import unicodedata
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 from rest_framework import serializers
 
 from accounts.errors import Detail, Malformed
+
+UNPRINTABLE = ("Cc", "Zl", "Zp")  # control characters, line and paragraph separators
 
 
 class Body(serializers.Serializer[Any]):
@@ -43,7 +46,7 @@ class Name(Text):
         text = super().to_internal_value(data)
         if text != text.strip():
             raise serializers.ValidationError("This must not begin or end with white space.", code="blanks")
-        if not text.isprintable():
+        if any(unicodedata.category(character) in UNPRINTABLE for character in text):
             raise serializers.ValidationError("This must not hold control characters.", code="control_character")
         return text
 

@@ -1,11 +1,12 @@
 """Filters that more than one list has."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import django_filters
 from django import forms
 from django.utils.dateparse import parse_datetime
+from drf_spectacular.utils import extend_schema_field
 
 
 class MomentField(forms.CharField):
@@ -22,14 +23,15 @@ class MomentField(forms.CharField):
 
 
 def read_moment(text: str) -> datetime | None:
-    """None for what is no time, or a time without a zone."""
+    """The time in UTC; None for what is no time, a time without a zone, or one outside of the years 1 to 9999."""
     try:
         moment = parse_datetime(text.replace(" ", "+"))  # a plus sign typed into an address arrives as a blank
-    except ValueError:
+        return moment.astimezone(UTC) if moment is not None and moment.tzinfo is not None else None
+    except (ValueError, OverflowError):
         return None
-    return moment if moment is not None and moment.tzinfo is not None else None
 
 
+@extend_schema_field({"type": "string", "format": "date-time", "description": "From this time on."})
 class Since(django_filters.Filter):
     field_class = MomentField
 
@@ -37,6 +39,7 @@ class Since(django_filters.Filter):
         super().__init__(field_name=field_name, lookup_expr="gte")
 
 
+@extend_schema_field({"type": "string", "format": "date-time", "description": "Before this time."})
 class Until(django_filters.Filter):
     field_class = MomentField
 
@@ -52,6 +55,7 @@ class FlagField(forms.CharField):
         raise forms.ValidationError("Write true or false.", code="not_a_flag")
 
 
+@extend_schema_field(bool)
 class FlagFilter(django_filters.Filter):
     """true or false; anything else is an error, not “no filter”."""
 

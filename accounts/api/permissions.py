@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, ClassVar
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
+from accounts.api.authentication import actor_of
 from accounts.roles import Role, allows
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class RolePermission(BasePermission):
         return cls.deletes if method == "DELETE" else cls.writes
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
-        return allows(request.user.role, self.needed(request.method or ""))
+        return allows(actor_of(request).role, self.needed(request.method or ""))
 
 
 class IsViewer(RolePermission):

@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from accounts.api.fields import Body, Choice, Flag, Name, Text
 from accounts.models import ApiToken, AuditEntry, User
+from accounts.querysets import stored_email
 from accounts.roles import LADDER, Role
 
 ROLES = [role.value for role in LADDER]
@@ -32,7 +33,7 @@ class Email(serializers.EmailField):
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
             raise serializers.ValidationError("This must be a string.", code="wrong_type")
-        return super().to_internal_value(data).lower()
+        return stored_email(super().to_internal_value(data))
 
 
 class UserCreateBody(Body):
@@ -62,11 +63,12 @@ class OrganisationObject(serializers.Serializer[Any]):
 
 
 class MeObject(serializers.Serializer[Any]):
-    """Who a bearer is: the fields of a user, or of a token where it is one."""
+    """Who a bearer is: a user, or a token, which has no email."""
 
     id = serializers.CharField()
     type = serializers.ChoiceField(choices=["user", "token"])
-    label = serializers.CharField()
+    email = serializers.CharField(allow_null=True)
+    name = serializers.CharField()
     role = serializers.ChoiceField(choices=SCOPES)
     organisation = OrganisationObject()
 
@@ -80,7 +82,7 @@ class TokenObject(serializers.ModelSerializer[ApiToken]):
 class ActorObject(serializers.Serializer[Any]):
     type = serializers.ChoiceField(choices=["user", "token", "operator", "system"])
     id = serializers.CharField()
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]  # DRF takes declared fields off the class
 
 
 class AuditEntryObject(serializers.ModelSerializer[AuditEntry]):

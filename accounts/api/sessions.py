@@ -7,11 +7,11 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.actors import Actor, ActorType
 from accounts.api.endpoints import Endpoint
-from accounts.api.permissions import RolePermission
+from accounts.api.permissions import IsViewer
 from accounts.api.serializers import LoginBody, MeObject, RefreshBody, SessionObject
-from accounts.models import Organisation
-from accounts.roles import Role
+from accounts.models import ApiToken, User
 from accounts.sessions import log_in, log_out, refresh
 
 NEVER_STORED = {"Cache-Control": "no-store"}
@@ -34,15 +34,8 @@ class LoginEndpoint(Endpoint):
         return Response(asdict(refresh(**body, **_origin(request))), headers=NEVER_STORED)
 
 
-class AnyRole(RolePermission):
-    """Whoever has a bearer, processors too."""
-
-    def has_permission(self, request: Request, view: Any) -> bool:
-        return request.user is not None
-
-
 class SessionEndpoint(Endpoint):
-    permission_classes = (AnyRole,)
+    permission_classes = (IsViewer,)
 
     @extend_schema(request=RefreshBody, responses={204: None})
     def logout(self, request: Request) -> Response:
@@ -51,16 +44,23 @@ class SessionEndpoint(Endpoint):
 
     @extend_schema(responses={200: MeObject})
     def me(self, request: Request) -> Response:
-        actor = self.actor
-        organisation = Organisation.objects.get(pk=actor.organisation_id)
+        actor, holder = self.actor, _holder(self.actor)
         shown = {
             "id": actor.id,
             "type": actor.type.value,
-            "label": actor.label,
-            "role": Role(actor.role).value,
-            "organisation": {"id": organisation.pk, "name": organisation.name},
+            "email": holder.email if isinstance(holder, User) else None,
+            "name": holder.name,
+            "role": actor.role.value,
+            "organisation": holder.organisation,
         }
-        return Response(shown)
+        return Response(MeObject(shown).data)
+
+
+def _holder(actor: Actor) -> User | ApiToken:
+    """The row behind a bearer, with its organisation."""
+    if actor.type is ActorType.USER:
+        return User.objects.select_related("organisation").get(pk=actor.id)
+    return ApiToken.objects.select_related("organisation").get(pk=actor.id)
 
 
 def _origin(request: Request) -> dict[str, Any]:

@@ -19,13 +19,15 @@ class OperatorCommand(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--organisation", help="Name or id; not needed while there is only one.")
         parser.add_argument("--actor", metavar="EMAIL", help="Who acts; default: you, by your operating-system name.")
+        parser.add_argument("--format", choices=["text", "json"], default="text", help="json: one object, on one line.")
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         try:
             return super().execute(*args, **options)
         except Refused as refusal:
-            lines = [refusal.message, *(f"  {detail.field}: {detail.message}" for detail in refusal.details)]
-            raise CommandError("\n".join(dict.fromkeys(lines))) from None
+            untold = [detail for detail in refusal.details if detail.message not in refusal.message]
+            lines = [refusal.message, *(f"  {detail.field}: {detail.message}" for detail in untold)]
+            raise CommandError("\n".join(lines)) from None
 
     def organisation(self, options: dict[str, Any]) -> Organisation:
         """The organisation meant. Raises CommandError that lists those there are."""
@@ -33,7 +35,10 @@ class OperatorCommand(BaseCommand):
         found = list(Organisation.objects.order_by("name", "pk"))
         matching = [row for row in found if asked in (None, row.name, row.pk)]
         if len(matching) != 1:
-            names = ", ".join(f"{row.name} ({row.pk})" for row in found) or "none yet: see manage.py create_user"
+            names = (
+                ", ".join(f"{row.name} ({row.pk})" for row in found)
+                or "none yet: see manage.py create_user --new-organisation"
+            )
             raise CommandError(f"Say which organisation with --organisation. There are: {names}.", returncode=2)
         return matching[0]
 

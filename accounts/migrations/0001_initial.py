@@ -22,6 +22,7 @@ class Migration(migrations.Migration):
                 ("attempts", models.PositiveIntegerField(default=0)),
                 ("window_ends_at", models.DateTimeField()),
             ],
+            options={"indexes": [models.Index(fields=["window_ends_at"], name="guard_by_age")]},
         ),
         migrations.CreateModel(
             name="Organisation",
@@ -143,9 +144,10 @@ class Migration(migrations.Migration):
                 "indexes": [
                     models.Index(fields=["organisation", "-created_at", "-id"], name="audit_newest_first"),
                     models.Index(
-                        fields=["organisation", "resource_type", "resource_id", "-id"], name="audit_by_resource"
+                        fields=["organisation", "resource_type", "resource_id", "-created_at", "-id"],
+                        name="audit_by_resource",
                     ),
-                    models.Index(fields=["organisation", "actor_id", "-id"], name="audit_by_actor"),
+                    models.Index(fields=["organisation", "actor_id", "-created_at", "-id"], name="audit_by_actor"),
                 ],
                 "constraints": [
                     models.CheckConstraint(

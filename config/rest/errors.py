@@ -5,20 +5,33 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from django.core.exceptions import PermissionDenied, RequestDataTooBig, TooManyFieldsSent
-from django.db import IntegrityError, OperationalError
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.core.exceptions import PermissionDenied
+from django.db import DataError, IntegrityError, InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, UnreadablePostError
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from accounts import errors
-from accounts.errors import Detail, Refused
+from accounts.errors import Detail, Malformed, Refused
 from config.rest.requests import REQUEST_ID
 
 logger = logging.getLogger(__name__)
 
+
+class TooLarge(Malformed):
+    code = "TOO_LARGE"
+
+
+class Unsupported(Malformed):
+    """The body is of a kind that is not read here."""
+
+    code = "UNSUPPORTED_MEDIA_TYPE"
+
+
 STATUSES: Mapping[type[Refused], int] = {
+    TooLarge: 413,
+    Unsupported: 415,
     errors.Malformed: 400,
     errors.Unauthenticated: 401,
     errors.Forbidden: 403,
@@ -28,14 +41,19 @@ STATUSES: Mapping[type[Refused], int] = {
     errors.Invalid: 422,
     errors.PreflightFailed: 422,
 }
+NOT_ALLOWED = errors.Forbidden("Your role does not allow this. Ask an admin of your organisation.")
+WRONG_METHOD = "This address does not take this method. The Allow header lists those that it takes."
+NOTHING_HERE = errors.NotFound("There is nothing at this address.")
 FRAMEWORK: Mapping[type[Exception], Refused] = {
     exceptions.NotAuthenticated: errors.Unauthenticated(
         "Credentials are missing. Send the header “Authorization: Bearer {access_token}”."
     ),
-    exceptions.PermissionDenied: errors.Forbidden("Your role does not allow this. Ask an admin of your organisation."),
-    PermissionDenied: errors.Forbidden("Your role does not allow this. Ask an admin of your organisation."),
-    exceptions.NotFound: errors.NotFound("There is nothing at this address."),
-    Http404: errors.NotFound("There is nothing at this address."),
+    exceptions.UnsupportedMediaType: Unsupported("The body must be JSON. Send it with Content-Type: application/json."),
+    exceptions.PermissionDenied: NOT_ALLOWED,
+    PermissionDenied: NOT_ALLOWED,
+    exceptions.NotFound: NOTHING_HERE,
+    Http404: NOTHING_HERE,
+    UnreadablePostError: Malformed("The body ended before all of it was here. Send it again."),
 }
 
 
@@ -45,7 +63,7 @@ def envelope(code: str, message: str, details: Sequence[Mapping[str, Any]] = ())
 
 
 def handle(error: Exception, context: Mapping[str, Any]) -> Response | None:
-    """Turn what a view raised into its answer; None is what Django then makes a logged 500 of."""
+    """Turn what a view raised into its answer; None leaves it to `answer_to`."""
     set_rollback()
     refusal = refusal_of(error)
     if refusal is not None:
@@ -58,23 +76,75 @@ def handle(error: Exception, context: Mapping[str, Any]) -> Response | None:
     return None
 
 
+def answer_to(error: Exception, request: HttpRequest) -> HttpResponse:
+    """The answer to anything raised outside of a view, or that no view can answer; faults are logged."""
+    if (refusal := refusal_of(error)) is not None:
+        return answer_for(refusal)
+    if isinstance(error, IntegrityError):
+        logger.warning("A rule of the database refused a write", exc_info=error)
+        conflict = "Something else changed at the same moment. Read it again, then repeat your change."
+        return JsonResponse(envelope("CONFLICT", conflict), status=409)
+    if isinstance(error, OperationalError | InterfaceError):
+        logger.error("The database did not answer", exc_info=error)
+        busy = "The database is not available just now. Try again in a moment."
+        return JsonResponse(envelope("UNAVAILABLE", busy), status=503, headers={"Retry-After": "1"})
+    if isinstance(error, DataError | OverflowError):
+        logger.error("A value that cannot be kept passed every check", exc_info=error)
+        message = "The request holds a number, a time or a text that is out of range."
+        return JsonResponse(envelope("BAD_REQUEST", message), status=400)
+    logger.error("A request failed", exc_info=error)
+    return _internal_error(request, 500)
+
+
 def refusal_of(error: Exception) -> Refused | None:
     """The refusal that an exception stands for, or None where it stands for a fault."""
     if isinstance(error, Refused):
         return error
-    if isinstance(error, RequestDataTooBig | TooManyFieldsSent):
-        return errors.Malformed("The body is too large. Send at most 2 MiB.", code="TOO_LARGE")
     if isinstance(error, exceptions.ParseError):
-        return errors.Malformed(str(error.detail))
+        return Malformed(str(error.detail))
     return next((refusal for kind, refusal in FRAMEWORK.items() if isinstance(error, kind)), None)
 
 
 def status_of(refusal: Refused) -> int:
-    if refusal.code == "TOO_LARGE":
-        return 413
     if isinstance(refusal, errors.TooManyAttempts):
         return 401 if refusal.code == "ACCOUNT_LOCKED" else 429
     return next(status for kind, status in STATUSES.items() if isinstance(refusal, kind))
+
+
+def headers_of(refusal: Refused) -> dict[str, str]:
+    headers = {"WWW-Authenticate": "Bearer"} if status_of(refusal) == 401 else {}
+    if isinstance(refusal, errors.TooManyAttempts):
+        headers["Retry-After"] = str(refusal.retry_after)
+    return headers
+
+
+def answer_for(refusal: Refused) -> JsonResponse:
+    """The answer to a refusal outside of any view."""
+    details = [_as_json(detail) for detail in refusal.details]
+    body = envelope(refusal.code, refusal.message, details)
+    return JsonResponse(body, status=status_of(refusal), headers=headers_of(refusal))
+
+
+def is_api(request: HttpRequest) -> bool:
+    """Whether the address is one for programs; all others keep Django's own pages."""
+    return request.path_info == "/v1" or request.path_info.startswith("/v1/")
+
+
+class ApiErrors:
+    """Under /v1 every error has the one shape, also where no view was reached or Django has a page of its own."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        if response.status_code >= 400 and is_api(request) and "json" not in response.get("Content-Type", ""):
+            return _enveloped(request, response)
+        return response
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """Called by Django for what a view raises; None leaves it to Django."""
+        return answer_to(error, request) if is_api(request) else None
 
 
 def _answer(refusal: Refused, context: Mapping[str, Any]) -> Response:
@@ -87,26 +157,29 @@ def _answer(refusal: Refused, context: Mapping[str, Any]) -> Response:
     return response
 
 
-def headers_of(refusal: Refused) -> dict[str, str]:
-    if isinstance(refusal, errors.TooManyAttempts):
-        return {"Retry-After": str(refusal.retry_after)}
-    if isinstance(refusal, errors.Unauthenticated):
-        return {"WWW-Authenticate": "Bearer"}
-    return {}
-
-
 def _framework_answer(error: exceptions.APIException) -> Response:
     code = HTTPStatus(error.status_code).phrase.upper().replace(" ", "_").replace("-", "_")
     headers = {"Retry-After": str(int(wait))} if (wait := getattr(error, "wait", None)) else {}
-    return Response(envelope(code, _sentence(error)), status=error.status_code, headers=headers)
+    sentence = WRONG_METHOD if isinstance(error, exceptions.MethodNotAllowed) else str(error.detail)
+    return Response(envelope(code, sentence), status=error.status_code, headers=headers)
 
 
-def _sentence(error: exceptions.APIException) -> str:
-    if isinstance(error, exceptions.MethodNotAllowed):
-        return "This address does not take this method. The Allow header lists those that it takes."
-    if isinstance(error, exceptions.UnsupportedMediaType):
-        return "The body must be JSON. Send it with “Content-Type: application/json”."
-    return str(error.detail)
+def _enveloped(request: HttpRequest, response: HttpResponseBase) -> HttpResponse:
+    """What a page of Django's own says, in our shape."""
+    if response.status_code == 404:
+        return answer_for(NOTHING_HERE)
+    if response.status_code == 405:
+        allowed = {"Allow": response["Allow"]}
+        return JsonResponse(envelope("METHOD_NOT_ALLOWED", WRONG_METHOD), status=405, headers=allowed)
+    if response.status_code >= 500:
+        return _internal_error(request, response.status_code)
+    message = "This request cannot be answered: its Host header or another part of it is not acceptable here."
+    return JsonResponse(envelope("BAD_REQUEST", message), status=response.status_code)
+
+
+def _internal_error(request: HttpRequest, status: int) -> HttpResponse:
+    message = f"Something went wrong here. Report this request id: {request.META[REQUEST_ID]}."
+    return JsonResponse(envelope("INTERNAL_ERROR", message), status=status)
 
 
 def _as_json(detail: Detail) -> dict[str, Any]:
@@ -130,59 +203,3 @@ def _summary(details: Sequence[Mapping[str, Any]]) -> str:
     first = details[0]
     more = f" ({len(details) - 1} more)" if len(details) > 1 else ""
     return f"{first['field']}: {first['message']}{more}" if first["field"] else f"{first['message']}{more}"
-
-
-class ApiErrors:
-    """Errors of addresses under /v1 that no view answers, and faults in any: the same shape, and nothing told."""
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if "\0" in request.path or "%00" in request.META.get("QUERY_STRING", ""):
-            return answer_for(errors.Malformed("The address holds a NUL character. Take it out."))
-        try:
-            response = self.get_response(request)
-        except Exception as error:  # what the middleware below raises reaches no view's handler
-            response = self._failed(request, error)
-        if _is_api(request) and response.status_code >= 400 and "json" not in response.get("Content-Type", ""):
-            return self._enveloped(request, response)
-        return response
-
-    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        return self._failed(request, error) if _is_api(request) else None
-
-    def _failed(self, request: HttpRequest, error: Exception) -> HttpResponse:
-        if (refusal := refusal_of(error)) is not None:
-            return answer_for(refusal)
-        request_id = request.META[REQUEST_ID]
-        if isinstance(error, IntegrityError):
-            logger.warning("A rule of the database refused a write", exc_info=error)
-            conflict = "Something else changed at the same moment. Read it again, then repeat your change."
-            return JsonResponse(envelope("CONFLICT", conflict), status=409)
-        if isinstance(error, OperationalError):
-            logger.error("The database did not answer", exc_info=error)
-            busy = "The database is not available just now. Try again in a moment."
-            return JsonResponse(envelope("UNAVAILABLE", busy), status=503, headers={"Retry-After": "1"})
-        logger.error("A request failed", exc_info=error)
-        message = f"Something went wrong here. Report this request id: {request_id}."
-        return JsonResponse(envelope("INTERNAL_ERROR", message), status=500)
-
-    def _enveloped(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        if response.status_code == 404:
-            return answer_for(errors.NotFound("There is nothing at this address."))
-        if response.status_code >= 500:
-            message = f"Something went wrong here. Report this request id: {request.META[REQUEST_ID]}."
-            return JsonResponse(envelope("INTERNAL_ERROR", message), status=response.status_code)
-        return JsonResponse(envelope("BAD_REQUEST", "This request cannot be answered."), status=response.status_code)
-
-
-def answer_for(refusal: Refused) -> JsonResponse:
-    """The answer to a refusal outside of any view."""
-    details = [_as_json(detail) for detail in refusal.details]
-    body = envelope(refusal.code, refusal.message, details)
-    return JsonResponse(body, status=status_of(refusal), headers=headers_of(refusal))
-
-
-def _is_api(request: HttpRequest) -> bool:
-    return request.path.startswith("/v1")

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from math import isinf
 from typing import IO, Any, NoReturn
 
@@ -31,14 +31,15 @@ class StrictJSONParser(BaseParser):
 class AlwaysJSON(BaseContentNegotiation):
     """Every answer is JSON, whatever a client says it accepts; the body's own type must be JSON."""
 
-    def select_parser(self, request: Request, parsers: Sequence[BaseParser]) -> BaseParser | None:
+    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser | None:
         media_type = (request.content_type or "").partition(";")[0].strip().lower()
-        return parsers[0] if media_type in ("", "application/json") else None
+        return next(iter(parsers)) if media_type in ("", "application/json") else None
 
     def select_renderer(
-        self, request: Request, renderers: Sequence[BaseRenderer], format_suffix: str | None = None
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
     ) -> tuple[BaseRenderer, str]:
-        return renderers[0], renderers[0].media_type or "application/json"
+        renderer = next(iter(renderers))
+        return renderer, renderer.media_type or "application/json"
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
@@ -78,7 +79,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value: dict[str, Any] = {}
     for key, item in pairs:
         if key in value:
-            name = key[:64]
+            name = key[:64].encode(errors="replace").decode()  # a lone surrogate could not be answered
             message = f"The key {name!a} stands twice in one object. Send it once."
             raise Malformed(message, [Detail(name, "duplicate_key", message)])
         value[key] = item

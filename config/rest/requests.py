@@ -1,9 +1,9 @@
-"""What is known of every request before anything looks at it: its id, where it came from, that it can be read."""
+"""What is known of every request before anything looks at it: its id, and the address it came from."""
 
 import re
 from collections.abc import Callable
 from contextvars import ContextVar
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
@@ -29,7 +29,10 @@ class RequestId:
         request.META[REQUEST_ID] = request_id
         request.META[IP_ADDRESS] = client_address(request)
         current_request_id.set(request_id)
-        response = self.get_response(request)
+        try:
+            response = self.get_response(request)
+        finally:
+            current_request_id.set("")  # the thread goes on to other work
         response["X-Request-ID"] = request_id
         return response
 
@@ -38,8 +41,10 @@ def client_address(request: HttpRequest) -> str | None:
     """The address of the client as the outermost of our own `TRUSTED_PROXIES` proxies saw it; never one it claims."""
     hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",") if hop.strip()]
     chain = [*hops, request.META.get("REMOTE_ADDR", "")]
-    address = chain[max(0, len(chain) - 1 - settings.TRUSTED_PROXIES)]
+    text = chain[max(0, len(chain) - 1 - settings.TRUSTED_PROXIES)]
     try:
-        return str(ip_address(address))
+        address = ip_address(text.partition("%")[0])  # a zone such as %eth0 means something on this machine only
     except ValueError:
         return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return str(mapped or address)

@@ -5,21 +5,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils import timezone
 
 from accounts.actors import Actor
 from accounts.api.authentication import actor_of
-from accounts.errors import Conflict, Invalid, Malformed, Unauthenticated
+from accounts.errors import Conflict, Detail, Forbidden, Invalid, Malformed, Unauthenticated
 from accounts.models import IdempotentAnswer
+from accounts.roles import Role, allows
+from config.rest.errors import answer_to, is_api
 from integrations import secrets
 
-SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 KEPT = timedelta(hours=24)
 ABANDONED = timedelta(minutes=5)  # longer than any request runs: its process died before it could answer
-KEPT_HEADERS = ("Content-Type", "ETag", "Location", "Warning")
+KEPT_HEADERS = ("Cache-Control", "Content-Type", "ETag", "Location", "Warning")
+ROLE = "role"  # kept beside the headers: who may have done this then may no longer read it now
 
 
 class Writes:
@@ -29,8 +32,14 @@ class Writes:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if not request.path.startswith("/v1") or request.method in SAFE:
+        if not is_api(request) or request.method in SAFE:
             return self.get_response(request)
+        try:
+            return self._write(request)
+        except Exception as error:  # noqa: BLE001  # one raised outside of a view has no other mapper
+            return answer_to(error, request)
+
+    def _write(self, request: HttpRequest) -> HttpResponseBase:
         if is_dry_run(request):
             return self._dry_run(request)
         if request.method == "POST" and "Idempotency-Key" in request.headers and not _is_login(request):
@@ -39,7 +48,8 @@ class Writes:
 
     def _dry_run(self, request: HttpRequest) -> HttpResponseBase:
         if _is_login(request):
-            raise Malformed("Logins have no dry run. Leave dry_run out.")
+            message = "Logins have no dry run. Leave dry_run out."
+            raise Malformed(message, [Detail("dry_run", "no_dry_run", message)])
         with transaction.atomic():
             response = self.get_response(request)
             transaction.set_rollback(True)
@@ -51,76 +61,83 @@ class Writes:
             actor = actor_of(request)
         except Unauthenticated:
             return self.get_response(request)  # the view says the same, in the same words as ever
-        ticket = Ticket(actor, _read_key(request), _fingerprint(request))
-        if (stored := ticket.reserve()) is not None:
-            return _replayed(stored)
+        ticket = reserve(actor, _read_key(request), _fingerprint(request))
+        if isinstance(ticket, HttpResponse):
+            return ticket
         try:
-            with transaction.atomic():
-                response = self.get_response(request)
-                if response.status_code < 400:
-                    ticket.keep(response)
-        except BaseException:
+            return self._act(request, ticket)
+        finally:
             ticket.release()
-            raise
-        if response.status_code >= 400:
-            ticket.release()  # nothing was done, so the same key may try again
+
+    def _act(self, request: HttpRequest, ticket: "Ticket") -> HttpResponseBase:
+        """What is changed and the answer to it are kept together, or neither."""
+        with transaction.atomic():
+            response = self.get_response(request)
+            if response.status_code < 400:
+                ticket.keep(response)
+            else:
+                transaction.set_rollback(True)
         return response
 
 
 @dataclass(frozen=True)
 class Ticket:
-    """The right of one request to act for its key."""
+    """The right of one request to act for its key, while its row says that it is running."""
 
     actor: Actor
-    key: str
-    request_hash: str
-
-    def reserve(self) -> IdempotentAnswer | None:
-        """None when this request is the one that acts, else the answer once given. Raises Conflict and Invalid."""
-        now = timezone.now()
-        IdempotentAnswer.objects.filter(created_at__lte=now - KEPT).delete()
-        self._rows().filter(status=0, created_at__lte=now - ABANDONED).delete()
-        fresh = IdempotentAnswer(request_hash=self.request_hash, created_at=now, **self._identity())
-        IdempotentAnswer.objects.bulk_create([fresh], ignore_conflicts=True)
-        row = self._rows().get()
-        if row.request_hash != self.request_hash:
-            message = "This Idempotency-Key was used for another request. Use a new key for a new request."
-            raise Invalid(message, code="IDEMPOTENCY_KEY_REUSED")
-        if row.status:
-            return row
-        if row.created_at != now:
-            message = "The first request with this Idempotency-Key is still running. Try again in a moment."
-            raise Conflict(message, code="STILL_RUNNING")
-        return None
+    row: IdempotentAnswer
 
     def keep(self, response: HttpResponseBase) -> None:
-        """Store the answer in the transaction of the change itself; it is sealed, since it may show a new token."""
+        """Store the answer in the transaction of the change itself; it is sealed, since it may show a new token.
+
+        Raises Conflict where this request took so long that another one has taken its place.
+        """
         body = response.content if isinstance(response, HttpResponse) else b""
-        self._rows().update(
+        kept = {name: response[name] for name in KEPT_HEADERS if name in response}
+        updated = self._running().update(
             status=response.status_code,
-            headers={name: response[name] for name in KEPT_HEADERS if name in response},
-            body=secrets.seal(body.decode(), context=self._context()).encode(),
+            headers={**kept, ROLE: self.actor.role.value},
+            body=secrets.seal(body.decode(), context=_context(self.row)).encode(),
         )
+        if not updated:
+            raise _still_running()
 
     def release(self) -> None:
-        self._rows().filter(status=0).delete()
+        """Let the same key try again, unless there is an answer."""
+        self._running().delete()
 
-    def _identity(self) -> dict[str, str]:
-        return {"organisation_id": self.actor.organisation_id, "actor_id": self.actor.id, "key": self.key}
+    def _running(self) -> QuerySet[IdempotentAnswer]:
+        return IdempotentAnswer.objects.filter(pk=self.row.pk, status=0)
 
-    def _context(self) -> str:
-        return answer_context(self.actor.organisation_id, self.actor.id, self.key)
 
-    def _rows(self) -> QuerySet[IdempotentAnswer]:
-        return IdempotentAnswer.objects.filter(**self._identity())
+def reserve(actor: Actor, key: str, request_hash: str) -> Ticket | HttpResponse:
+    """A ticket for the request that acts, or the answer once given. Raises Conflict, Invalid and Forbidden."""
+    now = timezone.now()
+    identity = {"organisation_id": actor.organisation_id, "actor_id": actor.id, "key": key}
+    IdempotentAnswer.objects.filter(created_at__lte=now - KEPT).delete()
+    IdempotentAnswer.objects.filter(**identity, status=0, created_at__lte=now - ABANDONED).delete()
+    fresh = {"request_hash": request_hash, "created_at": now}
+    try:
+        row, is_first = IdempotentAnswer.objects.get_or_create(**identity, defaults=fresh)
+    except IntegrityError:  # made and released by another request while this one looked twice
+        raise _still_running() from None
+    if is_first:
+        return Ticket(actor, row)
+    if row.request_hash != request_hash:
+        message = "This Idempotency-Key was used for another request. Use a new key for a new request."
+        raise Invalid(message, code="IDEMPOTENCY_KEY_REUSED")
+    if not row.status:
+        raise _still_running()
+    return _replayed(actor, row)
 
 
 def is_dry_run(request: HttpRequest) -> bool:
-    """Raises Malformed for anything but true and false."""
-    text = request.GET.get("dry_run", "false").lower()
-    if text not in ("true", "false"):
-        raise Malformed("dry_run must be true or false.")
-    return text == "true"
+    """Raises Malformed for anything but true and false, once."""
+    texts = request.GET.getlist("dry_run", ["false"])
+    if len(texts) != 1 or texts[0] not in ("true", "false"):
+        message = "dry_run must be true or false."
+        raise Malformed(message, [Detail("dry_run", "not_a_flag", message)])
+    return texts == ["true"]
 
 
 def answer_context(organisation_id: str, actor_id: str, key: str) -> str:
@@ -128,25 +145,35 @@ def answer_context(organisation_id: str, actor_id: str, key: str) -> str:
     return f"answer:{organisation_id}:{actor_id}:{key}"
 
 
+def _context(row: IdempotentAnswer) -> str:
+    return answer_context(row.organisation_id, row.actor_id, row.key)
+
+
+def _still_running() -> Conflict:
+    message = "The first request with this Idempotency-Key is still running. Try again in a moment."
+    return Conflict(message, code="STILL_RUNNING")
+
+
 def _is_login(request: HttpRequest) -> bool:
-    return request.path.startswith("/v1/admin/auth/")
+    return request.path_info.startswith("/v1/admin/auth/")
 
 
 def _read_key(request: HttpRequest) -> str:
     key: str = request.headers["Idempotency-Key"]
     if not (1 <= len(key) <= 255 and key.isascii() and key.isprintable()):
-        raise Malformed("Idempotency-Key must be 1 to 255 printable ASCII characters, such as a UUID.")
+        message = "Idempotency-Key must be 1 to 255 printable ASCII characters, such as a UUID."
+        raise Malformed(message, [Detail("Idempotency-Key", "invalid_key", message)])
     return key
 
 
 def _fingerprint(request: HttpRequest) -> str:
-    parts = [request.method or "", request.get_full_path(), request.content_type or ""]
-    return hashlib.sha256("\n".join(parts).encode() + b"\n" + request.body).hexdigest()
+    head = f"{request.method} {request.get_full_path()}\n"
+    return hashlib.sha256(head.encode(errors="surrogatepass") + request.body).hexdigest()
 
 
-def _replayed(row: IdempotentAnswer) -> HttpResponse:
-    context = answer_context(row.organisation_id, row.actor_id, row.key)
-    body = secrets.unseal(bytes(row.body).decode(), context=context)
-    response = HttpResponse(body, status=row.status, headers=row.headers)
-    response["Idempotent-Replayed"] = "true"
-    return response
+def _replayed(actor: Actor, row: IdempotentAnswer) -> HttpResponse:
+    headers = dict(row.headers)
+    if not allows(actor.role, Role(headers.pop(ROLE))):
+        raise Forbidden("Your role has changed since this request was answered, and does not allow it any more.")
+    body = secrets.unseal(bytes(row.body).decode(), context=_context(row))
+    return HttpResponse(body, status=row.status, headers={**headers, "Idempotent-Replayed": "true"})

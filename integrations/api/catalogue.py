@@ -1,6 +1,6 @@
 """The catalogue over REST: the vendors this build knows, and installing one."""
 
-from typing import ClassVar
+from typing import Any
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
@@ -9,8 +9,8 @@ from rest_framework.response import Response
 from accounts.api.endpoints import Endpoint
 from accounts.api.permissions import ViewerReadsEditorWrites
 from accounts.errors import NotFound
-from integrations.api.serializers import InstallBody, InstalledObject, VendorObject
-from integrations.revisions import install
+from integrations.api.serializers import CatalogueObject, InstallBody, InstalledObject, VendorObject
+from integrations.revisions import UNKNOWN, install
 from integrations.vendors import VENDORS
 
 
@@ -19,17 +19,19 @@ class CatalogueEndpoint(Endpoint):
     serializer_class = VendorObject
     list_name = "vendors"
     lookup_url_kwarg = "vendor"
-    pagination_class: ClassVar[None] = None
+    pagination_class = None
 
-    @extend_schema(responses={200: VendorObject(many=True)})
-    def list(self, request: Request) -> Response:  # type: ignore[override]  # this address has no parts
-        return Response({"vendors": VendorObject(VENDORS.values(), many=True).data})
+    @extend_schema(responses={200: CatalogueObject})
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        shown = {"vendors": list(VENDORS.values()), "next_cursor": None, "has_more": False}
+        return Response(CatalogueObject(shown).data)
 
     @extend_schema(responses={200: VendorObject})
-    def retrieve(self, request: Request, vendor: str) -> Response:  # type: ignore[override]  # one part, by its name
-        if vendor not in VENDORS:
-            raise NotFound("There is no such vendor in the catalogue. See /v1/admin/integration-catalog.")
-        return Response(VendorObject(VENDORS[vendor]).data)
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        vendor = VENDORS.get(kwargs["vendor"])
+        if vendor is None:
+            raise NotFound(UNKNOWN)
+        return Response(VendorObject(vendor).data)
 
     @extend_schema(request=InstallBody, responses={201: InstalledObject})
     def install(self, request: Request, vendor: str) -> Response:

@@ -1,11 +1,12 @@
 """Revisions over REST: listed, created, read, and their status set; never changed, never deleted."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 
 from accounts.api.endpoints import Endpoint
 from accounts.api.permissions import ViewerReadsEditorWrites
@@ -18,9 +19,9 @@ from integrations.templates import MISSING
 
 class RevisionEndpoint(Endpoint):
     permission_classes = (ViewerReadsEditorWrites,)
-    serializer_class = RevisionObject
+    serializer_class: type[BaseSerializer[Any]] = RevisionObject
     list_name = "revisions"
-    ordering = ("-number",)
+    ordering: ClassVar[tuple[str, ...]] = ("-number",)
 
     def get_queryset(self) -> QuerySet[Any]:
         return Revision.objects.filter(template=self.template()).with_status()

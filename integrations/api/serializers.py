@@ -79,7 +79,7 @@ class RevisionCreateBody(Body):
 
 class StatusBody(Body):
     status = Choice(choices=Status.values)
-    reason = Description(max_length=500)
+    reason = Text(max_length=500)
 
 
 class RevisionObject(serializers.ModelSerializer[Revision]):
@@ -107,9 +107,13 @@ class RevisionObject(serializers.ModelSerializer[Revision]):
 
 
 class DetailObject(serializers.Serializer[Detail]):
-    field = serializers.CharField()  # type: ignore[assignment]  # the word of the contract; Serializer has one too
+    field = serializers.CharField()
     code = serializers.CharField()
     message = serializers.CharField()
+
+    def to_representation(self, detail: Detail) -> dict[str, Any]:
+        """As in an error: what else there is to know stands beside the sentence."""
+        return {**super().to_representation(detail), **detail.extra}
 
 
 class CreatedRevisionObject(RevisionObject):
@@ -138,7 +142,7 @@ class FieldObject(serializers.Serializer[Any]):
     label = serializers.CharField()  # type: ignore[assignment]  # the word of the contract; Serializer has one too
     type = serializers.ChoiceField(choices=["string", "secret", "integer", "number", "boolean", "enum", "object"])
     required = serializers.BooleanField()  # type: ignore[assignment]  # as above
-    default = serializers.JSONField()  # type: ignore[assignment]  # as above
+    default = serializers.JSONField()
     placeholder = serializers.CharField()
     help_text = serializers.CharField()  # type: ignore[assignment]  # as above
     choices = serializers.ListField(child=serializers.CharField())
@@ -149,6 +153,7 @@ class VariantObject(serializers.Serializer[Any]):
     label = serializers.CharField()  # type: ignore[assignment]  # as above
     help_text = serializers.CharField()  # type: ignore[assignment]  # as above
     preset = serializers.DictField()
+    requires = serializers.ListField(child=serializers.CharField())
 
 
 class VendorObject(serializers.Serializer[Vendor]):
@@ -158,4 +163,13 @@ class VendorObject(serializers.Serializer[Vendor]):
     description = serializers.CharField()
     documentation_url = serializers.CharField()
     fields = FieldObject(many=True)  # type: ignore[assignment]  # as above
+    one_of = serializers.ListField(child=serializers.ListField(child=serializers.CharField()))
     variants = VariantObject(many=True)
+
+
+class CatalogueObject(serializers.Serializer[Any]):
+    """The whole catalogue, which is always one page."""
+
+    vendors = VendorObject(many=True)
+    next_cursor = serializers.CharField(allow_null=True)
+    has_more = serializers.BooleanField()

@@ -5,6 +5,7 @@ import django.utils.timezone
 from django.db import migrations, models
 
 import accounts.ids
+import integrations.documents
 
 
 class Migration(migrations.Migration):
@@ -30,7 +31,7 @@ class Migration(migrations.Migration):
                 ("request_id", models.CharField(blank=True, max_length=64)),
                 ("id", accounts.ids.IdField("rev", serialize=False)),
                 ("number", models.PositiveIntegerField()),
-                ("config", models.JSONField()),
+                ("config", integrations.documents.DocumentField()),
                 (
                     "delivery_mode",
                     models.CharField(

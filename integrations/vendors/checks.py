@@ -40,13 +40,15 @@ class Findings:
 def check_config(vendor: Vendor, config: Mapping[str, object], *, variant: Variant | None = None) -> Findings:
     """Every error in the order of the vendor's fields, and a warning for every field the vendor does not know.
 
-    A string that holds a placeholder passes for any type and any choice. With a variant, the fields it requires are
-    required too. No message ever holds a value of the config.
+    A string that holds a placeholder passes for any type and any choice, with a warning where an object belongs. With
+    a variant, the fields it requires are required too. No message ever holds a value of the config.
     """
     known = {field.key for field in vendor.fields}
+    odd = (_filled_object(field) for field in vendor.fields if _is_filled_object(field, config.get(field.key)))
+    unknown = (_unknown(vendor, key) for key in config if key not in known)
     return Findings(
         errors=tuple(fault for field in vendor.fields for fault in _faults(vendor, field, config, variant)),
-        warnings=tuple(_unknown(vendor, key) for key in config if key not in known),
+        warnings=(*odd, *unknown),
     )
 
 
@@ -115,6 +117,15 @@ def _unknown(vendor: Vendor, key: str) -> Detail:
     if not (near := nearest_field(vendor, key)):
         return _detail(pointer_to(key), "unknown_field", message)
     return _detail(pointer_to(key), "unknown_field", f'{message} Did you mean "{near.key}"?', did_you_mean=near.key)
+
+
+def _is_filled_object(field: Field, value: object) -> bool:
+    return field.type == "object" and isinstance(value, str) and holds_placeholder(value)
+
+
+def _filled_object(field: Field) -> Detail:
+    message = f"{_named(field)} takes an object, and a parameter only ever gives a string. Put it inside the object."
+    return _detail(field.pointer, "string_for_object", message)
 
 
 def _is_required(field: Field, variant: Variant | None) -> bool:

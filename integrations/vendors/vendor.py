@@ -78,14 +78,14 @@ def nearest_field(vendor: Vendor, key: str) -> Field | None:
 def secret_pointers(vendor: Vendor, config: Mapping[str, object]) -> frozenset[str]:
     """JSON Pointers of all secrets in this config, whether or not their values are well formed.
 
-    A name that is nearly that of a secret field counts as well: a misspelt secret is still a secret.
+    A name that the vendor does not know counts as well if it is nearly that of a secret field, or ends as the names
+    of secrets do: a misspelt secret is still a secret.
     """
     known = {candidate.key: candidate for candidate in vendor.fields}
     return frozenset(
         pointer
         for key, value in config.items()
-        if (meant := known.get(key) or nearest_field(vendor, key))
-        for pointer in _secrets_in(meant, key, value)
+        for pointer in _secrets_in(known.get(key) or _misspelt(vendor, key), key, value)
     )
 
 
@@ -96,9 +96,18 @@ def typed_pointers(vendor: Vendor) -> Mapping[str, Cast]:
 
 
 _CASTS: tuple[Cast, ...] = get_args(Cast)
+_ENDINGS_OF_SECRETS = ("token", "secret", "password", "passphrase", "apikey", "writekey", "privatekey", "credentials")
 
 
-def _secrets_in(meant: Field, key: str, value: object) -> Iterator[str]:
+def _misspelt(vendor: Vendor, key: str) -> Field | None:
+    if _plain(key).endswith(_ENDINGS_OF_SECRETS):
+        return Field(key, key, "secret")
+    return nearest_field(vendor, key)
+
+
+def _secrets_in(meant: Field | None, key: str, value: object) -> Iterator[str]:
+    if meant is None:
+        return
     if meant.secret_values and isinstance(value, Mapping):
         yield from (pointer_to(key, inner) for inner in value)
     elif meant.secret_values or meant.type == "secret":

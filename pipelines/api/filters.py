@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 import django_filters
 from django import forms
 from django.db.models import Q, QuerySet
+from drf_spectacular.utils import extend_schema_field
 
 from accounts.api.filters import FlagFilter
 from pipelines.models import Label, Pin, Pipeline, PipelineType
@@ -22,6 +23,14 @@ class LabelField(forms.Field):
         return [(key, text) for key, _, text in pairs]
 
 
+@extend_schema_field(
+    {
+        "type": "array",
+        "items": {"type": "string", "pattern": "^[^:]+:"},
+        "minItems": 1,
+        "description": "`key:value`, as often as wanted; every one must match.",
+    }
+)
 class LabelFilter(django_filters.Filter):
     """Keeps what belongs to a pipeline with all of these labels; `field_name` leads to the pipeline's id."""
 
@@ -56,10 +65,18 @@ class PinFilter(django_filters.FilterSet):
     label = LabelFilter(field_name="pipeline_id")
     enabled = FlagFilter()
     outdated = FlagFilter(method="behind")
+    state = django_filters.ChoiceFilter(
+        method="standing",
+        choices=[("ok", "ok"), ("unresolvable", "unresolvable")],
+        help_text="Whether the pipeline has every parameter that the pinned revision needs, in a form that its fields take.",
+    )
 
     class Meta:
         model = Pin
-        fields: ClassVar = ["template", "revision", "vendor", "pipeline", "label", "enabled", "outdated"]
+        fields: ClassVar = ["template", "revision", "vendor", "pipeline", "label", "enabled", "outdated", "state"]
 
     def behind(self, pins: Any, name: str, value: bool) -> Any:
         return pins.outdated(value)
+
+    def standing(self, pins: Any, name: str, value: str) -> Any:
+        return pins.resolvable(value == "ok")

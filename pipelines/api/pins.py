@@ -9,12 +9,11 @@ from rest_framework.response import Response
 
 from accounts.api.endpoints import Endpoint
 from accounts.api.permissions import ViewerReadsEditorWrites
-from accounts.errors import NotFound
 from integrations.models import Status
 from pipelines.api.filters import PinFilter
 from pipelines.api.serializers import PinCreateBody, PinObject, PinsObject, PinUpdateBody, RemovedObject
-from pipelines.models import Pin, Pipeline
-from pipelines.pins import NO_PIN, NO_PIPELINE, assign_pin, remove_pin, update_pin
+from pipelines.models import Pin
+from pipelines.pins import NO_PIN, assign_pin, remove_pin, require_pipeline, update_pin
 
 
 class PinEndpoint(Endpoint):
@@ -26,15 +25,13 @@ class PinEndpoint(Endpoint):
     pagination_class = None
 
     def get_queryset(self) -> QuerySet[Any]:
-        pipelines = Pipeline.objects.in_organisation(self.actor.organisation_id)
-        if not pipelines.filter(pk=self.kwargs["pipeline_id"]).exists():
-            raise NotFound(NO_PIPELINE)
+        require_pipeline(actor=self.actor, pipeline_id=self.kwargs["pipeline_id"])
         pins = Pin.objects.filter(pipeline_id=self.kwargs["pipeline_id"]).with_names()
         return pins.order_by("created_at", "pk")
 
     @extend_schema(responses={200: PinsObject}, filters=False)
-    def list(self, request: Request, pipeline_id: str) -> Response:  # type: ignore[override]  # named by its address
-        return Response({"integrations": PinObject(self.get_queryset(), many=True).data})
+    def list(self, request: Request, pipeline_id: str) -> Response:
+        return Response({"integrations": PinObject(self.filter_queryset(self.get_queryset()), many=True).data})
 
     @extend_schema(request=PinCreateBody, responses={201: PinObject})
     def create(self, request: Request, pipeline_id: str) -> Response:
@@ -46,13 +43,14 @@ class PinEndpoint(Endpoint):
             revision_id=body["revision_id"],
             enabled=body["enabled"],
         )
-        return self.answer(pin, status=201, **_warning(pin))
+        return _warned(self.answer(pin, status=201), pin)
 
     @extend_schema(request=PinUpdateBody, responses={200: PinObject})
     def update(self, request: Request, pipeline_id: str, id: str) -> Response:
         body = self.read_body(PinUpdateBody)
         pin = update_pin(actor=self.actor, pipeline_id=pipeline_id, pin_id=id, expected=self.expected, **body)
-        return self.answer(pin, **(_warning(pin) if "revision_id" in body else {}))
+        answer = self.answer(pin)
+        return _warned(answer, pin) if "revision_id" in body else answer
 
     @extend_schema(responses={200: RemovedObject})
     def destroy(self, request: Request, pipeline_id: str, id: str) -> Response:
@@ -72,8 +70,9 @@ class FleetEndpoint(Endpoint):
         return Pin.objects.in_organisation(self.actor.organisation_id).with_names()
 
 
-def _warning(pin: Pin) -> dict[str, str]:
-    """A header for a new pin on a revision that should not get any more."""
-    if pin.revision.status != Status.DEPRECATED:
-        return {}
-    return {"Warning": f'299 - "Revision {pin.revision.number} is deprecated. Choose a newer one where you can."'}
+def _warned(answer: Response, pin: Pin) -> Response:
+    """With a header for a new pin on a revision that should not get any more."""
+    if pin.revision.status == Status.DEPRECATED:
+        sentence = f"Revision {pin.revision.number} is deprecated. Choose a newer one where you can."
+        answer["Warning"] = f'299 - "{sentence}"'
+    return answer

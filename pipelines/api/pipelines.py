@@ -1,5 +1,6 @@
 """Pipelines and their parameters over REST, what they run and ran, and their history."""
 
+from datetime import datetime
 from typing import Any
 
 from django.db.models import QuerySet
@@ -10,7 +11,7 @@ from rest_framework.response import Response
 from accounts.api.endpoints import Endpoint
 from accounts.api.filters import read_moment
 from accounts.api.permissions import ViewerReadsEditorWrites, ViewerReadsEditorWritesAdminDeletes
-from accounts.errors import Malformed, NotFound
+from accounts.errors import Detail, Malformed
 from pipelines.api.filters import PipelineFilter
 from pipelines.api.serializers import (
     HistoryObject,
@@ -24,11 +25,11 @@ from pipelines.api.serializers import (
 from pipelines.configs import config_at, current_config
 from pipelines.models import HistoryEntry, Pipeline
 from pipelines.parameters import Wish, change_parameters, delete_parameter
-from pipelines.pins import NO_PIPELINE
+from pipelines.pins import NO_PIPELINE, require_pipeline
 from pipelines.registry import create_pipeline, delete_pipeline, update_pipeline
 from pipelines.versions import require_existing, version_at
 
-AT = OpenApiParameter("at", str, description="A time such as 2026-02-20T10:00:00Z: what ran then.")
+AT = OpenApiParameter("at", datetime, description="A time such as 2026-02-20T10:00:00Z: what ran then.")
 VERSION = OpenApiParameter("version", int, description="A configuration version: what ran at it.")
 
 
@@ -37,6 +38,7 @@ class PipelineEndpoint(Endpoint):
     serializer_class = PipelineObject
     filterset_class = PipelineFilter
     list_name = "pipelines"
+    parameters = {"config": ("at", "version")}
     missing = NO_PIPELINE
 
     def get_queryset(self) -> QuerySet[Any]:
@@ -100,10 +102,12 @@ class HistoryEndpoint(Endpoint):
     ordering = ("-id",)
 
     def get_queryset(self) -> QuerySet[Any]:
-        pipelines = Pipeline.objects.in_organisation(self.actor.organisation_id)
-        if not pipelines.filter(pk=self.kwargs["id"]).exists():
-            raise NotFound(NO_PIPELINE)
+        require_pipeline(actor=self.actor, pipeline_id=self.kwargs["id"])
         return HistoryEntry.objects.filter(pipeline_id=self.kwargs["id"]).with_names()
+
+    def get_serializer_context(self) -> dict[str, Any]:
+        lines = HistoryEntry.objects.filter(pipeline_id=self.kwargs["id"])
+        return {**super().get_serializer_context(), "last_secret_lines": lines.last_secret_lines()}
 
 
 def _wishes(body: dict[str, Any]) -> dict[str, Wish]:
@@ -114,17 +118,26 @@ def _wishes(body: dict[str, Any]) -> dict[str, Wish]:
 
 def _asked_version(request: Request, pipeline: Pipeline) -> int | None:
     """The version that `at` or `version` asks for, None for now. Raises Malformed."""
+    unknown = [name[:64] for name in request.query_params if name not in ("at", "version")]
+    if unknown:
+        raise _malformed(
+            unknown[0], "unknown_filter", f"There is no filter named {unknown[0]!a}. Known here: at, version."
+        )
     at, version = request.query_params.get("at"), request.query_params.get("version")
     if at is not None and version is not None:
-        raise Malformed("Ask for either at or version, not both.")
+        raise _malformed("version", "ambiguous", "Ask for either at or version, not both.")
     if version is not None:
         if not (version.isascii() and version.isdigit() and len(version) < 19):
-            raise Malformed("version must be a whole number.")
+            raise _malformed("version", "invalid_version", "version must be a whole number.")
         require_existing(pipeline.organisation_id, int(version))
         return int(version)
     if at is None:
         return None
     moment = read_moment(at)
     if moment is None:
-        raise Malformed("at must be a time with its zone, such as 2026-02-20T10:00:00Z.")
+        raise _malformed("at", "invalid_time", "at must be a time with its zone, such as 2026-02-20T10:00:00Z.")
     return version_at(pipeline.organisation_id, moment)
+
+
+def _malformed(field: str, code: str, message: str) -> Malformed:
+    return Malformed(message, [Detail(field, code, message)])

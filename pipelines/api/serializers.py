@@ -8,6 +8,7 @@ from rest_framework import serializers
 
 from accounts.api.fields import Body, Choice, Flag, Name, Text
 from accounts.api.serializers import SCOPES, ActorObject, TokenObject
+from integrations.models import Revision
 from integrations.placeholders import MASK
 from pipelines.models import HistoryEntry, Pin, Pipeline, PipelineType, Subject
 
@@ -169,7 +170,10 @@ class RemovedObject(serializers.Serializer[Any]):
 
 
 class HistoryObject(serializers.Serializer[HistoryEntry]):
-    """One change: `before` is null for what came into being, `after` for what is gone."""
+    """One change: `before` is null for what came into being, `after` for what is gone.
+
+    Wants `last_secret_lines` in its context: a value is masked from the day on which it was made secret, backwards too.
+    """
 
     id = serializers.CharField()
     version = serializers.IntegerField(source="version.number")
@@ -193,30 +197,27 @@ class HistoryObject(serializers.Serializer[HistoryEntry]):
 
     @extend_schema_field({"type": ["object", "null"], "additionalProperties": True})
     def get_before(self, entry: HistoryEntry) -> dict[str, Any] | None:
-        return _facts(entry, "before")
+        return self._facts(entry, entry.before_revision, entry.before_enabled, entry.before_value)
 
     @extend_schema_field({"type": ["object", "null"], "additionalProperties": True})
     def get_after(self, entry: HistoryEntry) -> dict[str, Any] | None:
-        return _facts(entry, "after")
+        return self._facts(entry, entry.after_revision, entry.after_enabled, entry.after_value)
 
-
-def _facts(entry: HistoryEntry, side: str) -> dict[str, Any] | None:
-    revision = getattr(entry, f"{side}_revision")
-    enabled = getattr(entry, f"{side}_enabled")
-    value = getattr(entry, f"{side}_value")
-    if entry.subject == Subject.PARAMETER:
-        return None if value is None else {"value": value, "secret": entry.secret}
-    if entry.subject == Subject.PIPELINE:
-        return None if enabled is None else {"enabled": enabled}
-    return (
-        None
-        if revision is None
-        else {"revision_id": revision.pk, "revision_number": revision.number, "enabled": enabled}
-    )
+    def _facts(
+        self, entry: HistoryEntry, revision: Revision | None, enabled: bool | None, value: str | None
+    ) -> dict[str, Any] | None:
+        if entry.subject == Subject.PARAMETER:
+            secret = entry.pk <= self.context["last_secret_lines"].get(entry.subject_id, 0)
+            return None if value is None else {"value": MASK if secret else value, "secret": secret}
+        if entry.subject == Subject.PIPELINE:
+            return None if enabled is None else {"enabled": enabled}
+        if revision is None:
+            return None
+        return {"revision_id": revision.pk, "revision_number": revision.number, "enabled": enabled}
 
 
 class ReasonObject(serializers.Serializer[Any]):
-    field = serializers.CharField()  # type: ignore[assignment]  # the word of every error; Serializer has one too
+    field = serializers.CharField()
     code = serializers.CharField()
     message = serializers.CharField()
 

@@ -3,22 +3,21 @@
 from dataclasses import asdict
 from typing import Any
 
+from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.api.endpoints import Endpoint
-from accounts.api.permissions import ViewerReadsEditorWrites
 from accounts.errors import Invalid, NotFound
 from integrations.api.revisions import RevisionEndpoint
 from integrations.api.templates import TemplateEndpoint
-from integrations.models import Revision, Template
+from integrations.models import Revision
 from integrations.revisions import find_revision
 from pipelines.api.serializers import DiffObject, RemovedObject, UsageObject
 from pipelines.differences import compare
-from pipelines.models import Pin, Pipeline
+from pipelines.models import Pipeline
 from pipelines.pins import NO_PIPELINE
-from pipelines.usages import remove_template
+from pipelines.usages import pins_of, remove_template
 
 AGAINST = OpenApiParameter("against", str, description="A revision of the same template, by id or number.")
 PIPELINE = OpenApiParameter("pipeline", str, description="Compare the two as this pipeline would run them.")
@@ -33,12 +32,12 @@ class UsedTemplateEndpoint(TemplateEndpoint):
 
 class DiffEndpoint(RevisionEndpoint):
     serializer_class = DiffObject
+    parameters = {"diff": ("against", "pipeline")}
 
     @extend_schema(responses={200: DiffObject}, parameters=[AGAINST, PIPELINE])
     def diff(self, request: Request, template_id: str, id: str) -> Response:
-        template = self.template()
-        revision = find_revision(template, id)
-        against = self._against(template, revision)
+        revision = self.found()
+        against = self._against(revision)
         difference = compare(against, revision, self._pipeline())
         shown = {
             "against": against.pk if against else None,
@@ -49,15 +48,15 @@ class DiffEndpoint(RevisionEndpoint):
         }
         return Response(DiffObject(shown).data)
 
-    def _against(self, template: Template, revision: Revision) -> Revision | None:
+    def _against(self, revision: Revision) -> Revision | None:
         """The revision asked for, else the one before; the first one has none before it."""
         asked = self.request.query_params.get("against")
         if asked is not None:
             try:
-                return find_revision(template, asked)
+                return find_revision(revision.template, asked)
             except NotFound as error:
                 raise Invalid.because("against", "unknown_revision", error.message) from None
-        return find_revision(template, str(revision.number - 1)) if revision.number > 1 else None
+        return find_revision(revision.template, str(revision.number - 1)) if revision.number > 1 else None
 
     def _pipeline(self) -> Pipeline | None:
         asked = self.request.query_params.get("pipeline")
@@ -69,16 +68,12 @@ class DiffEndpoint(RevisionEndpoint):
         return pipeline
 
 
-class UsageEndpoint(Endpoint):
-    """Where a revision is pinned."""
+class UsageEndpoint(RevisionEndpoint):
+    """Where a revision is pinned, oldest pin first."""
 
-    permission_classes = (ViewerReadsEditorWrites,)
     serializer_class = UsageObject
     list_name = "usages"
+    ordering = ("created_at", "id")
 
-    def get_queryset(self) -> Any:
-        templates = Template.objects.in_organisation(self.actor.organisation_id)
-        template = templates.filter(pk=self.kwargs["template_id"]).first()
-        if template is None:
-            raise NotFound("There is no such template in this organisation.")
-        return Pin.objects.filter(revision=find_revision(template, self.kwargs["id"])).select_related("pipeline")
+    def get_queryset(self) -> QuerySet[Any]:
+        return pins_of(self.found())

@@ -1,4 +1,5 @@
-"""What the database itself refuses: a pin across templates or organisations, changing history, deleting what is used."""
+"""What the database itself refuses: a pin across templates or organisations, on what is gone or taken from below it,
+changing history, a version that does not count up."""
 
 from django.db import migrations
 
@@ -6,16 +7,27 @@ from accounts.rules import append_only, refuse_when, statements
 
 FOREIGN = "The revision of a pin belongs to its template, and its template and pipeline to its organisation."
 IN_USE = "A template that pipelines use cannot be deleted."
-SECRET = "A secret parameter never becomes a plain one."
+PIPELINE_IN_USE = "A pipeline that has pins cannot be deleted."
+GONE = "Nothing is pinned on a pipeline or to a template that has been deleted."
+NEVER_CLEARED = "A secret parameter never becomes a plain one."
+COUNTS_UP = "Within an epoch the configuration version grows by one, and its time never runs backwards."
 ORGANISATION = "A pipeline never changes its organisation or its key."
 
 MATCHES = """
     EXISTS (SELECT 1 FROM integrations_revision r WHERE r.id = NEW.revision_id AND r.template_id = NEW.template_id)
     AND EXISTS (SELECT 1 FROM integrations_template t WHERE t.id = NEW.template_id
-        AND t.organisation_id = NEW.organisation_id AND t.deleted_at IS NULL)
+        AND t.organisation_id = NEW.organisation_id)
     AND EXISTS (SELECT 1 FROM pipelines_pipeline p WHERE p.id = NEW.pipeline_id
-        AND p.organisation_id = NEW.organisation_id AND p.deleted_at IS NULL)
+        AND p.organisation_id = NEW.organisation_id)
 """
+ON_WHAT_IS_GONE = """
+    EXISTS (SELECT 1 FROM integrations_template t WHERE t.id = NEW.template_id AND t.deleted_at IS NOT NULL)
+    OR EXISTS (SELECT 1 FROM pipelines_pipeline p WHERE p.id = NEW.pipeline_id AND p.deleted_at IS NOT NULL)
+"""
+HAS_PINS = (
+    "NEW.deleted_at IS NOT NULL AND EXISTS (SELECT 1 FROM pipelines_pin WHERE pipelines_pin.pipeline_id = NEW.id)"
+)
+SKIPS = "NEW.epoch = OLD.epoch AND (NEW.number <> OLD.number + 1 OR NEW.changed_at < OLD.changed_at)"
 STILL_USED = (
     "NEW.deleted_at IS NOT NULL AND EXISTS (SELECT 1 FROM pipelines_pin WHERE pipelines_pin.template_id = NEW.id)"
 )
@@ -45,8 +57,13 @@ class Migration(migrations.Migration):
                 )
             ],
         ),
+        refuse_when("pin_on_what_is_gone", "pipelines_pin", "INSERT", ON_WHAT_IS_GONE, GONE),
         refuse_when("template_in_use", "integrations_template", "UPDATE OF deleted_at", STILL_USED, IN_USE),
-        refuse_when("parameter_stays_secret", "pipelines_parameter", "UPDATE", "OLD.secret AND NOT NEW.secret", SECRET),
+        refuse_when("pipeline_in_use", "pipelines_pipeline", "UPDATE OF deleted_at", HAS_PINS, PIPELINE_IN_USE),
+        refuse_when("version_counts_up", "pipelines_configurationhead", "UPDATE", SKIPS, COUNTS_UP),
+        refuse_when(
+            "parameter_stays_secret", "pipelines_parameter", "UPDATE", "OLD.secret AND NOT NEW.secret", NEVER_CLEARED
+        ),
         refuse_when(
             "pipeline_stays",
             "pipelines_pipeline",

@@ -1,6 +1,7 @@
 """Add a user, and with them, if asked, their organisation."""
 
 import getpass
+import json
 import sys
 from argparse import ArgumentParser
 from typing import Any
@@ -9,7 +10,7 @@ from django.core.management.base import CommandError
 from django.db import transaction
 
 from accounts.management.operators import OperatorCommand
-from accounts.models import Organisation
+from accounts.models import Organisation, User
 from accounts.roles import LADDER, Role
 from accounts.users import create_organisation, create_user
 
@@ -21,11 +22,18 @@ class Command(OperatorCommand):
         super().add_arguments(parser)
         parser.add_argument("email")
         parser.add_argument("--name", help="Default: the part of the email before the @.")
-        parser.add_argument("--role", choices=[role.value for role in LADDER], default=Role.VIEWER.value)
-        parser.add_argument("--new-organisation", metavar="NAME", help="Make this organisation for the user.")
+        parser.add_argument(
+            "--role",
+            choices=[role.value for role in LADDER],
+            help="Default: viewer; the first of an organisation: admin.",
+        )
+        parser.add_argument(
+            "--new-organisation", metavar="NAME", help="Make this organisation, with the user as admin."
+        )
         parser.add_argument("--password-stdin", action="store_true", help="Read the password from standard input.")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        role = self._role(options)
         password = self._password(options)
         with transaction.atomic():
             organisation = self._organisation(options)
@@ -33,21 +41,38 @@ class Command(OperatorCommand):
                 actor=self.actor(options, organisation, Role.ADMIN),
                 email=options["email"],
                 name=options["name"] or options["email"].partition("@")[0],
-                role=Role(options["role"]),
+                role=role,
                 password=password,
             )
-        self.stdout.write(f"{user.pk}  {user.email}  {user.role}  {organisation.name}")
+        self.stdout.write(_as_json(user, organisation) if options["format"] == "json" else _as_text(user, organisation))
 
     def _organisation(self, options: dict[str, Any]) -> Organisation:
         name = options["new_organisation"]
         return self.organisation(options) if name is None else create_organisation(name=name)
 
+    def _role(self, options: dict[str, Any]) -> Role:
+        if options["new_organisation"] is None:
+            return Role(options["role"] or Role.VIEWER)
+        if options["role"] not in (None, Role.ADMIN):
+            raise CommandError("The first user of an organisation is its admin. Leave --role out.", returncode=2)
+        return Role.ADMIN
+
     def _password(self, options: dict[str, Any]) -> str:
         if options["password_stdin"]:
-            return sys.stdin.readline().rstrip("\n")
+            return sys.stdin.readline().rstrip("\r\n")
         if not sys.stdin.isatty():
             raise CommandError("There is no terminal to ask on. Send the password with --password-stdin.", returncode=2)
         first, again = getpass.getpass("Password: "), getpass.getpass("Once more: ")
         if first != again:
             raise CommandError("The two passwords differ.")
         return first
+
+
+def _as_text(user: User, organisation: Organisation) -> str:
+    return f"{user.pk}  {user.email}  {user.role}  {organisation.name}"
+
+
+def _as_json(user: User, organisation: Organisation) -> str:
+    home = {"id": organisation.pk, "name": organisation.name}
+    shown = {"id": user.pk, "email": user.email, "name": user.name, "role": user.role, "organisation": home}
+    return json.dumps(shown)

@@ -8,12 +8,13 @@ from rich.console import Console
 from rich.progress import Progress
 
 from integrations.secrets import Unreadable, current_key_id
-from pipelines.rotation import SHELVES, Shelf, forget_answers, rotate, waiting
+from pipelines.rotation import SHELVES, Shelf, rotate, waiting
 
 
 class Command(BaseCommand):
     help = (
-        "Seal every secret anew with the first key of PINION_SECRET_KEYS, while everything runs. "
+        "Seal every secret anew with the first key of PINION_SECRET_KEYS, while everything runs. Before it, restart "
+        "every process with the new key in front of the old one; after it, the old one may go. "
         "Stopped at any moment, it goes on from there when it is run again. Exit codes: 0 done, 1 failed, 2 usage."
     )
 
@@ -28,8 +29,6 @@ class Command(BaseCommand):
             total = waiting(shelf).count()
             done = 0 if options["dry_run"] else self._rotate(shelf, total, options["batch"])
             self.stdout.write(f"{shelf.name}: {total} under an older key, {done} sealed with {current_key_id()}")
-        if not options["dry_run"]:
-            forget_answers()
 
     def _rotate(self, shelf: Shelf, total: int, batch: int) -> int:
         done = 0
