@@ -4,8 +4,8 @@ import os
 
 import django
 
-from config.rest.lengths import MeasuringHandler
+from config.rest.servers import ReadableHandler
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup(set_prefix=False)
-application = MeasuringHandler()
+application = ReadableHandler()

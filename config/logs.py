@@ -59,8 +59,8 @@ def _described(error: BaseException) -> str:
 
 
 def _places(error: BaseException) -> list[str]:
-    """Where it happened, the cause first."""
+    """Where it happened; first where its cause did, and what that was."""
     inner = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     frames = traceback.extract_tb(error.__traceback__)
     places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
-    return [*_places(inner), _described(error), *places] if inner else places
+    return [*_places(inner), _described(inner), *places] if inner else places

@@ -4,7 +4,7 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-from config.rest.lengths import with_lengths
+from config.rest.servers import readable
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-application = with_lengths(get_wsgi_application())
+application = readable(get_wsgi_application())

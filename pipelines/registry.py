@@ -20,7 +20,7 @@ from pipelines.versions import publish
 
 MAX_LABELS = 50
 NUMBERED = 20  # how often a name is numbered before its slug gets random letters instead
-ATTEMPTS = 5  # at a slug that somebody else took at the same moment
+ATTEMPTS = 3  # at a slug that somebody else took at the same moment; the last is one that nobody else can want
 
 
 def create_pipeline(
@@ -38,8 +38,8 @@ def create_pipeline(
     Raises Conflict (`SLUG_TAKEN`), and Invalid for labels or parameters that cannot be.
     """
     fields = {"name": name, "type": type, "enabled": enabled}
-    for _ in range(ATTEMPTS):
-        free = _free_slug(actor, name) if slug is None else slug
+    for attempt in range(1, ATTEMPTS + 1):
+        free = slug or _free_slug(actor, name, numbered=attempt < ATTEMPTS)
         try:
             return _create(actor, {**fields, "slug": free}, labels or {}, parameters or {})
         except IntegrityError as error:
@@ -171,10 +171,10 @@ def _labels(pipeline: Pipeline) -> dict[str, str]:
     return dict(Label.objects.filter(pipeline=pipeline).order_by("key").values_list("key", "value"))
 
 
-def _free_slug(actor: Actor, name: str) -> str:
+def _free_slug(actor: Actor, name: str, *, numbered: bool) -> str:
     """The name as a slug, with the first number behind it that makes it free, or in the end with random letters."""
     stem = re.sub(r"[^a-z0-9]+", "-", slugify(name)).strip("-")[:80].strip("-") or "pipeline"
-    candidates = [stem, *(f"{stem}-{number}" for number in range(2, NUMBERED + 1))]
+    candidates = [stem, *(f"{stem}-{number}" for number in range(2, NUMBERED + 1))] if numbered else []
     taken = Pipeline.objects.in_organisation(actor.organisation_id).filter(slug__in=candidates)
     slugs = set(taken.values_list("slug", flat=True))
     return next((slug for slug in candidates if slug not in slugs), new_id(stem).replace("_", "-"))

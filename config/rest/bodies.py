@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, UnreadableP
 
 from accounts.errors import Malformed, Refused
 from config.rest.errors import TooLarge, Unsupported, answer_for, answer_to, is_api, status_of
-from config.rest.lengths import CHUNK, POLITE
+from config.rest.servers import CHUNK, POLITE
 
 READERS_ONLY = frozenset({"GET", "HEAD", "OPTIONS"})
 

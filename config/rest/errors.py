@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import DataError, IntegrityError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, UnreadablePostError
 from rest_framework import exceptions
@@ -53,6 +53,8 @@ FRAMEWORK: Mapping[type[Exception], Refused] = {
     PermissionDenied: NOT_ALLOWED,
     exceptions.NotFound: NOTHING_HERE,
     Http404: NOTHING_HERE,
+    RequestDataTooBig: TooLarge("The body is too large."),
+    SuspiciousOperation: Malformed("This request cannot be answered: it holds more than any request of ours needs."),
     UnreadablePostError: Malformed("The body ended before all of it was here. Send it again."),
 }
 
@@ -83,15 +85,15 @@ def answer_to(error: Exception, request: HttpRequest) -> HttpResponse:
     if isinstance(error, IntegrityError):
         logger.warning("A rule of the database refused a write", exc_info=error)
         conflict = "Something else changed at the same moment. Read it again, then repeat your change."
-        return JsonResponse(envelope("CONFLICT", conflict), status=409)
+        return _said(envelope("CONFLICT", conflict), status=409)
     if isinstance(error, OperationalError | InterfaceError):
         logger.error("The database did not answer", exc_info=error)
         busy = "The database is not available just now. Try again in a moment."
-        return JsonResponse(envelope("UNAVAILABLE", busy), status=503, headers={"Retry-After": "1"})
+        return _said(envelope("UNAVAILABLE", busy), status=503, headers={"Retry-After": "1"})
     if isinstance(error, DataError | OverflowError):
         logger.error("A value that cannot be kept passed every check", exc_info=error)
         message = "The request holds a number, a time or a text that is out of range."
-        return JsonResponse(envelope("BAD_REQUEST", message), status=400)
+        return _said(envelope("BAD_REQUEST", message), status=400)
     logger.error("A request failed", exc_info=error)
     return _internal_error(request, 500)
 
@@ -118,11 +120,11 @@ def headers_of(refusal: Refused) -> dict[str, str]:
     return headers
 
 
-def answer_for(refusal: Refused) -> JsonResponse:
+def answer_for(refusal: Refused) -> HttpResponse:
     """The answer to a refusal outside of any view."""
     details = [_as_json(detail) for detail in refusal.details]
     body = envelope(refusal.code, refusal.message, details)
-    return JsonResponse(body, status=status_of(refusal), headers=headers_of(refusal))
+    return _said(body, status_of(refusal), headers_of(refusal))
 
 
 def is_api(request: HttpRequest) -> bool:
@@ -164,22 +166,29 @@ def _framework_answer(error: exceptions.APIException) -> Response:
     return Response(envelope(code, sentence), status=error.status_code, headers=headers)
 
 
+def _said(body: Mapping[str, Any], status: int, headers: Mapping[str, str] | None = None) -> HttpResponse:
+    """An answer from outside of every middleware that could still say how long it is."""
+    answer = JsonResponse(body, status=status, headers=headers)
+    answer["Content-Length"] = str(len(answer.content))
+    return answer
+
+
 def _enveloped(request: HttpRequest, response: HttpResponseBase) -> HttpResponse:
     """What a page of Django's own says, in our shape."""
     if response.status_code == 404:
         return answer_for(NOTHING_HERE)
     if response.status_code == 405:
         allowed = {"Allow": response["Allow"]}
-        return JsonResponse(envelope("METHOD_NOT_ALLOWED", WRONG_METHOD), status=405, headers=allowed)
+        return _said(envelope("METHOD_NOT_ALLOWED", WRONG_METHOD), status=405, headers=allowed)
     if response.status_code >= 500:
         return _internal_error(request, response.status_code)
     message = "This request cannot be answered: its Host header or another part of it is not acceptable here."
-    return JsonResponse(envelope("BAD_REQUEST", message), status=response.status_code)
+    return _said(envelope("BAD_REQUEST", message), status=response.status_code)
 
 
 def _internal_error(request: HttpRequest, status: int) -> HttpResponse:
     message = f"Something went wrong here. Report this request id: {request.META[REQUEST_ID]}."
-    return JsonResponse(envelope("INTERNAL_ERROR", message), status=status)
+    return _said(envelope("INTERNAL_ERROR", message), status=status)
 
 
 def _as_json(detail: Detail) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The OpenAPI description: what every operation shares is said here once."""
 
+from inspect import cleandoc
 from typing import Any, Final
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -87,6 +88,13 @@ class EndpointSchema(AutoSchema):
         """The name of the operation, read aloud."""
         return self.get_operation_id().replace("_", " ").capitalize()
 
+    def get_description(self) -> str:
+        """What the action or the endpoint says of itself, not what all endpoints share, and the role it takes."""
+        action = getattr(self.view, getattr(self.view, "action", self.method.lower()), None)
+        own = getattr(action, "__doc__", None) or vars(type(self.view)).get("__doc__") or ""
+        roles = [each.needed(self.method) for each in self.view.permission_classes if hasattr(each, "needed")]
+        return "\n\n".join(filter(None, (cleandoc(own), *(f"Required role: {_named(role)}." for role in roles))))
+
     def get_override_parameters(self) -> list[OpenApiParameter | Serializer[Any] | type[Serializer[Any]]]:
         """The headers and the query parameter that this operation takes like all of its kind."""
         if self._is_open() or self.method not in WRITES or "/auth/" in self.path:
@@ -119,6 +127,10 @@ class EndpointSchema(AutoSchema):
 
     def get_paginated_name(self, serializer_name: str) -> str:
         return f"{serializer_name}Page"
+
+    def _is_list_view(self, serializer: Any = None) -> bool:
+        """A list without pages is an object of its own, such as `{"integrations": […]}`."""
+        return getattr(self.view, "pagination_class", None) is not None and super()._is_list_view(serializer)
 
     def _get_paginator(self) -> Any:
         paginator: Any = super()._get_paginator()  # type: ignore[no-untyped-call]  # drf-spectacular types only some
@@ -174,6 +186,10 @@ class EndpointSchema(AutoSchema):
 
     def _is_about_tagged(self) -> bool:
         return _is_tagged(getattr(self.view, "serializer_class", None))
+
+
+def _named(role: str) -> str:
+    return {"viewer": "viewer or above", "editor": "editor or above"}.get(role, role)
 
 
 SAID = {"200": "Done.", "201": "Made.", "204": "Done; there is nothing to say."}

@@ -1,13 +1,13 @@
-"""Bodies of a length that nobody said (chunked ones): measured for Django, which reads as much as Content-Length says.
+"""What servers hand over, mended where Django would trip over it: both doors import this before Django is set up.
 
-Both servers import this before Django is set up, so nothing here knows the models.
+Django reads as much of a body as Content-Length says, and so nothing of a chunked one, which has none.
 """
 
 import os
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from io import BytesIO
 from typing import IO, Any
-from urllib.parse import quote_from_bytes
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from django.conf import settings
@@ -17,7 +17,7 @@ from django.http import HttpResponseBase
 
 CHUNK = 64 * 1024
 POLITE = 32 * 1024 * 1024  # so much of a body that is too large is still taken in, to let its sender hear the answer
-ASCII = bytes(range(128))
+OTHER_CHARSET = re.compile(r"charset\s*=(?!\s*\"?utf-?8\b)[^;]*", re.IGNORECASE)  # Django decodes addresses by it
 
 
 class Taken:
@@ -34,21 +34,22 @@ class Taken:
         return self.seen < POLITE
 
 
-def with_lengths(application: WSGIApplication) -> WSGIApplication:
-    """The application for servers that say they pass chunked bodies on."""
+def readable(application: WSGIApplication) -> WSGIApplication:
+    """The application, for servers that pass chunked bodies on and clients that name charsets which are none."""
 
-    def measured(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def mended(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if environ.get("wsgi.input_terminated") and not environ.get("CONTENT_LENGTH"):
             body = Taken()
             while (chunk := environ["wsgi.input"].read(CHUNK)) and body.take(chunk):
                 pass
             environ |= {"wsgi.input": BytesIO(body.kept), "CONTENT_LENGTH": str(len(body.kept))}
+        environ["CONTENT_TYPE"] = OTHER_CHARSET.sub("charset=other", environ.get("CONTENT_TYPE", ""))
         return application(environ, start_response)
 
-    return measured
+    return mended
 
 
-class MeasuringHandler(ASGIHandler):
+class ReadableHandler(ASGIHandler):
     """Django's own, which would write a body of any size to the disk before it looks at the request."""
 
     async def read_body(self, receive: Callable[[], Awaitable[Mapping[str, Any]]]) -> IO[bytes]:
@@ -65,10 +66,9 @@ class MeasuringHandler(ASGIHandler):
     def create_request(
         self, scope: Mapping[str, Any], body_file: IO[bytes]
     ) -> tuple[ASGIRequest, None] | tuple[None, HttpResponseBase]:
-        """Without a length the body would not be read; a query string of other bytes than ASCII would fail."""
+        """Without a length the body would not be read."""
         headers = [(name, value) for name, value in scope["headers"] if name != b"content-length"]
         length = body_file.seek(0, os.SEEK_END)
         body_file.seek(0)
-        query = quote_from_bytes(scope.get("query_string", b""), safe=ASCII).encode()
         measured = [*headers, (b"content-length", str(length).encode())] if length else headers
-        return super().create_request({**scope, "headers": measured, "query_string": query}, body_file)
+        return super().create_request({**scope, "headers": measured}, body_file)

@@ -1,0 +1,71 @@
+"""One request for each write that the API offers, made so that it succeeds in the demo organisation."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from accounts.models import Organisation, User
+from accounts.roles import Role
+from pipelines.demo import login
+from pipelines.parameters import Wish
+from tests.clients import Api
+from tests.conftest import token
+from tests.factories import PipelineFactory, TemplateFactory, revision_of
+
+PIN = "pipelines/pip_xyz789/integrations/pi_abc123"
+REVISIONS = "integration-templates/tmpl_abc123/revisions"
+WEBHOOK = {"url": "https://hooks.example.com/events"}
+
+
+@dataclass(frozen=True)
+class Write:
+    """A request, and what reads the object that it changes, if one can."""
+
+    method: str
+    path: str
+    body: dict[str, Any] | None = None
+    reads: str = ""
+
+    def send(self, api: Api, query: str = "", **headers: str) -> Any:
+        path = f"{self.path}{query}"
+        if self.method == "DELETE":
+            return api.delete(path, **headers)
+        return getattr(api, self.method.lower())(path, self.body, **headers)
+
+
+def writes(organisation: Organisation) -> dict[str, Write]:
+    """By operation id."""
+    viewer = User.objects.by_email(login(Role.VIEWER)["email"]).get()
+    unused = TemplateFactory(organisation=organisation, vendor="webhook")
+    pipeline = PipelineFactory(organisation=organisation, parameters={"spare": Wish("of no use")})
+    spare = f"pipelines/{pipeline.pk}"
+    return {
+        "create_user": Write("POST", "users", {"email": "new@demo.example", "name": "New", "role": "viewer"}),
+        "update_user": Write("PATCH", f"users/{viewer.pk}", {"name": "Renamed"}, f"users/{viewer.pk}"),
+        "create_token": Write("POST", "tokens", {"name": "For a script", "scope": "viewer"}),
+        "revoke_token": Write("DELETE", f"tokens/{token(organisation, Role.VIEWER)[0].pk}"),
+        "install_vendor": Write("POST", "integration-catalog/webhook/install", {"name": "Hook", "config": WEBHOOK}),
+        "create_template": Write("POST", "integration-templates", {"name": "Another", "vendor": "webhook"}),
+        "update_template": _change("PUT", "integration-templates/tmpl_abc123", {"name": "Meta"}),
+        "patch_template": _change("PATCH", "integration-templates/tmpl_abc123", {"description": "Ours"}),
+        "delete_template": _change("DELETE", f"integration-templates/{unused.pk}"),
+        "create_revision": Write("POST", REVISIONS, {"config": {"pixel_id": "1234567890", "access_token": "another"}}),
+        "set_revision_status": Write(
+            "PUT", f"{REVISIONS}/1/status", {"status": "deprecated", "reason": "Its token leaks."}, f"{REVISIONS}/1"
+        ),
+        "create_pipeline": Write("POST", "pipelines", {"name": "Another"}),
+        "update_pipeline": _change("PUT", "pipelines/pip_xyz789", {"labels": {"environment": "staging"}}),
+        "patch_pipeline": _change("PATCH", "pipelines/pip_xyz789", {"enabled": False}),
+        "delete_pipeline": _change("DELETE", spare),
+        "set_parameter": Write("PUT", f"{spare}/parameters/key", {"value": "text"}, spare),
+        "delete_parameter": Write("DELETE", f"{spare}/parameters/spare", None, spare),
+        "assign_integration": Write(
+            "POST", f"{spare}/integrations", {"integration_id": unused.pk, "revision_id": revision_of(unused).pk}
+        ),
+        "update_pipeline_integration": _change("PUT", PIN, {"revision_id": "rev_new456"}),
+        "patch_pipeline_integration": _change("PATCH", PIN, {"enabled": False}),
+        "remove_pipeline_integration": _change("DELETE", PIN),
+    }
+
+
+def _change(method: str, path: str, body: dict[str, Any] | None = None) -> Write:
+    return Write(method, path, body, path)
