@@ -8,9 +8,9 @@ from django.db import transaction
 
 from accounts.actors import Actor
 from accounts.errors import Conflict, Detail, Invalid, Refused
-from integrations.models import Revision, Template
+from integrations.models import Revision, Status, Template
 from integrations.resolution import CompiledConfig
-from integrations.revisions import compiled, is_retired
+from integrations.revisions import compiled
 from pipelines.models import Parameter, Pin, Pipeline
 from pipelines.pins import update_pin
 from pipelines.preflight import plain_value
@@ -130,7 +130,7 @@ def _reasons(pin: Pin, aim: Aim, preflight: _Preflight) -> Iterable[str]:
         return
     if wanted.template.archived:
         yield "The template is archived."
-    if is_retired(wanted):
+    if wanted.status == Status.RETIRED:
         yield f"Revision {wanted.number} is retired. {wanted.standing.reason}".strip()
     if pin.enabled or aim.enabled:
         yield from (detail.message for detail in preflight.problems(pin, wanted))
@@ -157,7 +157,8 @@ def _require_as_seen(pins: Mapping[str, Pin], seen: Mapping[str, str]) -> None:
     if gone or moved:
         count = len(gone) + len(moved)
         which = "1 integration is" if count == 1 else f"{count:,} integrations are"
-        raise Conflict(f"Nothing has been changed: {which} not as you saw it.", [*moved, *gone], code="BATCH_REFUSED")
+        it = "it" if count == 1 else "them"
+        raise Conflict(f"Nothing has been changed: {which} not as you saw {it}.", [*moved, *gone], code="BATCH_REFUSED")
 
 
 def _change(actor: Actor, pin: Pin, aim: Aim) -> Pin:

@@ -43,7 +43,7 @@ class PinActions(PinExports):
     actions = ["enable_chosen", "disable_chosen", "move_chosen", "export_csv", "export_json"]
 
     def get_urls(self) -> list[URLPattern]:
-        return [self.route("actions/<str:name>/", self.plan, "plan"), *super().get_urls()]
+        return [self.route("actions/plan/<str:name>/", self.plan, "plan"), *super().get_urls()]
 
     def has_write_permission(self, request: HttpRequest) -> bool:
         return self.may_write(request)

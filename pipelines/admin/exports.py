@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Aggregate, Case, Count, F, JSONField, OuterRef, QuerySet, Subquery, Value, When
+from django.db.models import Aggregate, Case, Count, F, JSONField, OuterRef, QuerySet, Subquery, TextField, Value, When
 from django.db.models.functions import Coalesce
 from django.db.models.sql.compiler import SQLCompiler
 
@@ -64,7 +64,7 @@ class PipelineExports(Downloads):
     }
 
     def rows(self, chosen: QuerySet[Any]) -> Iterable[Pipeline]:
-        shown = Case(When(secret=True, then=Value(MASK)), default=F("value"))
+        shown = Case(When(secret=True, then=Value(MASK)), default=F("value"), output_field=TextField())
         pipelines = Pipeline.objects.filter(pk__in=_ids(chosen)).annotate(
             pins_here=Coalesce(_count(Pin.objects.filter(pipeline=OuterRef("pk")), "pipeline"), 0),
             labels_here=_object(Label.objects.filter(pipeline=OuterRef("pk")), ObjectOf("key", "value")),
