@@ -14,18 +14,23 @@ from accounts.admin.console import CHOSEN_ORGANISATION, organisation_id_of, role
 from accounts.errors import TooManyAttempts
 from accounts.models import Organisation
 from accounts.roles import Role, allows
+from integrations.admin.catalogue import catalogue, install_page, vendor_page
+from integrations.models import Template
 from pipelines.admin.fleet import fleet
 from pipelines.admin.home import home
 from pipelines.admin.pins import PinAdmin
 from pipelines.admin.pipelines import PipelineAdmin
+from pipelines.admin.templates import TemplateAdmin
 from pipelines.models import Pin, Pipeline
 
-PAGES = {Pipeline: PipelineAdmin, Pin: PinAdmin}
+PAGES = {Pipeline: PipelineAdmin, Pin: PinAdmin, Template: TemplateAdmin}
 SECTIONS = (
     ("Home", "admin:index", Role.VIEWER),
     ("Fleet", "admin:fleet", Role.VIEWER),
     ("Pipelines", "admin:pipelines_pipeline_changelist", Role.VIEWER),
     ("Integrations", "admin:pipelines_pin_changelist", Role.VIEWER),
+    ("Templates", "admin:integrations_template_changelist", Role.VIEWER),
+    ("Catalogue", "admin:catalogue", Role.VIEWER),
 )
 
 
@@ -84,6 +89,11 @@ class ConsoleSite(AdminSite):
         return [
             path("organisation/", choose, name="choose_organisation"),
             path("fleet/", self.admin_view(partial(fleet, self)), name="fleet"),
+            path("catalogue/", self.admin_view(partial(catalogue, self)), name="catalogue"),
+            path("catalogue/<str:key>/", self.admin_view(partial(vendor_page, self)), name="catalogue_vendor"),
+            path(
+                "catalogue/<str:key>/install/", self.admin_view(partial(install_page, self)), name="catalogue_install"
+            ),
             *super().get_urls(),
         ]
 

@@ -1,0 +1,226 @@
+"""Templates in the console: the list, and the page of one with its revisions and who uses them."""
+
+from collections import Counter
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.core.paginator import Paginator
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from accounts.admin.console import Question, actor_of, rehearse, require, role_of, told
+from accounts.errors import Refused, Stale
+from accounts.roles import Role, allows
+from integrations.admin.forms import NewTemplateForm, TemplateForm, vendor_name
+from integrations.models import Template
+from integrations.templates import create_template, update_template
+from integrations.vendors import VENDORS
+from pipelines.admin.filters import VendorFilter
+from pipelines.admin.revisions import RevisionPages
+from pipelines.models import Pin
+from pipelines.usages import remove_template
+
+REVISIONS_SHOWN = 50
+
+
+class OwnVendorFilter(VendorFilter):
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(vendor=self.value()) if self.value() else queryset
+
+
+class CountedList(ChangeList):
+    """Templates with how often each is pinned, counted for the page that is shown and no other."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        rows: list[Any] = list(self.result_list)
+        pins = Pin.objects.filter(template__in=rows).values_list("template_id", "revision_id")
+        counts = {(template, revision): count for template, revision, count in pins.annotate(count=Count("pk"))}
+        totals: Counter[str] = Counter()
+        for (template, _), count in counts.items():
+            totals[template] += count
+        for row in rows:
+            row.pin_count = totals[row.pk]
+            row.behind_count = totals[row.pk] - counts.get((row.pk, row.latest_revision_id), 0)
+        self.result_list = rows
+
+
+class TemplateAdmin(RevisionPages):
+    list_display = ["named", "vendor_named", "latest", "pinned", "behind", "shelved", "updated_at"]
+    list_display_links = None
+    list_filter = [OwnVendorFilter, "archived"]
+    search_fields = ["name", "vendor", "id"]
+    search_help_text = "Name, vendor or id"
+    ordering = ["name", "id"]
+    actions = None
+    change_list_template = "console/templates.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Template]:
+        templates: Any = super().get_queryset(request).filter(deleted_at=None)
+        found: QuerySet[Template] = templates.with_latest()
+        return found
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return CountedList
+
+    def get_urls(self) -> list[URLPattern]:
+        return [
+            self.route("new/", self.create, "new"),
+            *self.revision_routes(),
+            self.route("<str:key>/edit/", self.edit, "edit"),
+            self.route("<str:key>/archive/", self.archive, "archive"),
+            self.route("<str:key>/delete/", self.remove, "remove"),
+            self.route("<str:key>/", self.show, "page"),
+            *super().get_urls(),
+        ]
+
+    @admin.display(description="Template", ordering="name")
+    def named(self, template: Template) -> SafeString:
+        return format_html('<a href="{}">{}</a>', address_of(template), template.name)
+
+    @admin.display(description="Vendor", ordering="vendor")
+    def vendor_named(self, template: Template) -> str:
+        return vendor_name(template.vendor)
+
+    @admin.display(description="Latest", ordering="latest_number")
+    def latest(self, template: Template) -> str:
+        return f"v{template.latest_number}" if template.latest_number else ""
+
+    @admin.display(description="Pinned")
+    def pinned(self, template: Any) -> SafeString:
+        return _pins_link(f"template={template.pk}", template.pin_count, f"of {template.name}")
+
+    @admin.display(description="Behind")
+    def behind(self, template: Any) -> SafeString | str:
+        if not template.behind_count:
+            return ""
+        query = f"outdated=true&template={template.pk}"
+        return _pins_link(query, template.behind_count, f"of {template.name} behind")
+
+    @admin.display(description="Archived", ordering="archived")
+    def shelved(self, template: Template) -> SafeString | str:
+        return format_html('<span class="state state-off">{}</span>', "Archived") if template.archived else ""
+
+    def show(self, request: HttpRequest, key: str) -> HttpResponse:
+        """One template: every revision, newest first, with how often it is pinned."""
+        template: Any = self.found(request, key)
+        revisions = template.revisions.with_status().order_by("-number")
+        page = Paginator(revisions, REVISIONS_SHOWN).get_page(request.GET.get("page"))
+        pins = Pin.objects.filter(template=template).values_list("revision_id")
+        counts = dict(pins.annotate(count=Count("pk")).values_list("revision_id", "count"))
+        total = sum(counts.values())
+        return self.page(
+            request,
+            "template.html",
+            title=template.name,
+            integration=template,
+            vendor=vendor_name(template.vendor),
+            is_known=template.vendor in VENDORS,
+            page=page,
+            revisions=[(revision, counts.get(revision.pk, 0)) for revision in page],
+            pin_count=total,
+            behind_count=total - counts.get(template.latest_revision_id, 0),
+            may_delete=allows(role_of(request), Role.ADMIN),
+        )
+
+    def create(self, request: HttpRequest) -> HttpResponse:
+        require(request, self.writes)
+        form = NewTemplateForm(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            try:
+                template = create_template(actor=actor_of(request), **form.cleaned_data)
+            except Refused as refusal:
+                _tell(form, refusal)
+            else:
+                with told(request, f"{template.name} is here. Give it its first revision."):
+                    return HttpResponseRedirect(reverse("admin:integrations_template_revise", args=[template.pk]))
+        return self.page(request, "form.html", form=form, title="New template", button="Add template", back="../")
+
+    def edit(self, request: HttpRequest, key: str) -> HttpResponse:
+        require(request, self.writes)
+        template = self.found(request, key)
+        form = TemplateForm(request.POST or None, initial=TemplateForm.facts(template))
+        if request.method == "POST" and form.is_valid():
+            fields = dict(form.cleaned_data)
+            tag = fields.pop("tag") or "none"
+            try:
+                update_template(actor=actor_of(request), template_id=key, **fields, expected=tag)
+            except Refused as refusal:
+                _tell(form, refusal)
+            else:
+                with told(request, f"{fields['name']} is saved."):
+                    return HttpResponseRedirect(address_of(template))
+        title = f"Edit {template.name}"
+        return self.page(request, "form.html", form=form, title=title, button="Save", back=address_of(template))
+
+    def archive(self, request: HttpRequest, key: str) -> HttpResponse:
+        """Put it away, or take it out again: whichever it is not."""
+        require(request, self.writes)
+        template = self.found(request, key)
+        actor, archived = actor_of(request), request.POST.get("archived") == "true"
+        if request.method == "POST":
+            done = f"{template.name} is {'archived' if archived else 'no longer archived'}."
+            with told(request, done):
+                tag = request.POST.get("tag", "none")
+                update_template(actor=actor, template_id=key, archived=archived, expected=tag)
+            return HttpResponseRedirect(address_of(template))
+        archived = not template.archived
+        text = "Nobody can pin it anew or add a revision. Pins that stand keep delivering, and you can take it back."
+        return self.ask(
+            request,
+            Question(
+                title=f"{'Archive' if archived else 'Unarchive'} {template.name}?",
+                explanation=text if archived else "It can be pinned and revised again.",
+                button="Archive" if archived else "Unarchive",
+                back=address_of(template),
+                problems=rehearse(lambda: update_template(actor=actor, template_id=key, archived=archived)),
+                fields=[("tag", template.tag), ("archived", "true" if archived else "false")],
+            ),
+        )
+
+    def remove(self, request: HttpRequest, key: str) -> HttpResponse:
+        require(request, Role.ADMIN)
+        template = self.found(request, key)
+        actor = actor_of(request)
+        if request.method == "POST":
+            address = address_of(template)
+            with told(request, f"{template.name} is deleted."):
+                remove_template(actor=actor, template_id=key, expected=request.POST.get("tag", "none"))
+                address = reverse("admin:integrations_template_changelist")
+            return HttpResponseRedirect(address)
+        return self.ask(
+            request,
+            Question(
+                title=f"Delete {template.name}?",
+                explanation="It leaves the lists and its name becomes free. Its revisions stay for history.",
+                button="Delete",
+                back=address_of(template),
+                problems=rehearse(lambda: remove_template(actor=actor, template_id=key)),
+                dangerous=True,
+                fields=[("tag", template.tag)],
+            ),
+        )
+
+
+def address_of(template: Template) -> str:
+    return reverse("admin:integrations_template_page", args=[template.pk])
+
+
+def _pins_link(query: str, count: int, of: str) -> SafeString:
+    address = f"{reverse('admin:pipelines_pin_changelist')}?{query}"
+    return format_html('<a href="{}">{}<span class="sr-only"> {}</span></a>', address, count, of)
+
+
+def _tell(form: Any, refusal: Refused) -> None:
+    """Each reason at its field; what was typed stays, also when somebody else was faster."""
+    if isinstance(refusal, Stale):
+        form.add_error(None, f"{refusal.message} What you typed is still here.")
+        return
+    for detail in refusal.details:
+        form.add_error(detail.field if detail.field in form.fields else None, detail.message)
+    if not refusal.details:
+        form.add_error(None, refusal.message)
