@@ -14,6 +14,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 
 from accounts.actors import Actor, ActorType
+from accounts.admin.pages import IdsFirst
 from accounts.errors import NotFound, Refused
 from accounts.models import User
 from accounts.roles import Role, allows
@@ -106,6 +107,7 @@ class ConsoleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # the class tak
     reads: ClassVar[Role] = Role.VIEWER
     writes: ClassVar[Role] = Role.EDITOR
     show_full_result_count = False
+    paginator = IdsFirst
     list_per_page = 50
     list_max_show_all = 0
 

@@ -58,7 +58,7 @@ class UnresolvedFilter(admin.SimpleListFilter):
         return [("true", "Missing")]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> QuerySet[Any]:
-        found: QuerySet[Any] = queryset.unresolved(organisation_id_of(request)) if self.value() else queryset
+        found: QuerySet[Any] = queryset.filter(resolvable=False) if self.value() else queryset
         return found
 
 

@@ -59,7 +59,7 @@ def home(site: AdminSite, request: HttpRequest) -> TemplateResponse:
     context = {
         "title": "Home",
         "counts": counts,
-        "unresolved": pins.unresolved(organisation_id).count(),
+        "unresolved": pins.filter(resolvable=False).count(),
         "pipeline_count": Pipeline.objects.in_organisation(organisation_id).count(),
         "templates_behind": _templates_behind(organisation_id),
         "ages": _ages(organisation_id),

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, reverse
 from django.utils.html import format_html
@@ -42,8 +42,10 @@ class PipelineAdmin(PipelineExports):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         pipelines = super().get_queryset(request).filter(deleted_at=None).prefetch_related("labels")
-        late = Q(pins__revision__number__lt=F("pins__template__latest_number"))
-        counted: QuerySet[Any] = pipelines.annotate(pin_count=Count("pins"), behind_count=Count("pins", filter=late))
+        pins = Pin.objects.filter(pipeline=OuterRef("pk")).order_by()
+        late = pins.outdated().values("pipeline").annotate(count=Count("pk")).values("count")
+        every = pins.values("pipeline").annotate(count=Count("pk")).values("count")
+        counted: QuerySet[Any] = pipelines.annotate(pin_count=Subquery(every), behind_count=Subquery(late))
         return counted
 
     def get_urls(self) -> list[URLPattern]:
@@ -67,11 +69,11 @@ class PipelineAdmin(PipelineExports):
     def shown_labels(self, pipeline: Pipeline) -> str:
         return ", ".join(sorted(str(label) for label in pipeline.labels.all()))
 
-    @admin.display(description="Integrations", ordering="pin_count")
+    @admin.display(description="Integrations")
     def pins(self, pipeline: Any) -> int:
-        return int(pipeline.pin_count)
+        return int(pipeline.pin_count or 0)
 
-    @admin.display(description="Behind", ordering="behind_count")
+    @admin.display(description="Behind")
     def behind(self, pipeline: Any) -> str:
         return str(pipeline.behind_count or "")
 
