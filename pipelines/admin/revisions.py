@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import messages
-from django.core.paginator import Paginator
 from django.db import transaction
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -12,6 +11,7 @@ from django.urls import URLPattern, reverse
 
 from accounts.actors import Actor
 from accounts.admin.console import ConsoleAdmin, actor_of, require, told
+from accounts.admin.pages import IdsFirst
 from accounts.errors import Detail, NotFound, PreflightFailed, Refused, Stale
 from integrations.admin.forms import MODES, STATUS_TEXTS, RevisionForm, StatusForm, vendor_name
 from integrations.admin.json_text import written
@@ -72,7 +72,7 @@ class RevisionPages(ConsoleAdmin):
             integration=template,
             revision=revision,
             config=written(revision.config),
-            pins=Paginator(pins, USERS_SHOWN).get_page(request.GET.get("page")),
+            pins=IdsFirst(pins, USERS_SHOWN).get_page(request.GET.get("page")),
             deeds=[(status, text) for status, (text, _) in STATUS_TEXTS.items() if status != revision.status],
         )
 
@@ -104,7 +104,7 @@ class RevisionPages(ConsoleAdmin):
             asked=asked,
             refusal=refusal,
             comparison=comparison,
-            suggested=Pipeline.objects.filter(pins__template=template).order_by("name")[:SUGGESTED],
+            suggested=Pin.objects.filter(template=template).select_related("pipeline").order_by("revision")[:SUGGESTED],
         )
 
     def change_status(self, request: HttpRequest, key: str, number: str, status: str) -> HttpResponse:

@@ -1,43 +1,32 @@
 """The catalogue in the console: browsed by category, searched, and installed from with the vendor's own form."""
 
-import re
 from typing import Any
 
 import pytest
 from django.test import Client
 
-from accounts.models import AuditEntry, Organisation, User
+from accounts.models import Organisation, User
 from accounts.roles import Role
 from integrations.models import Template
 from integrations.revisions import whole_config
 from integrations.vendors import VENDORS
 from tests.conftest import user
+from tests.console.pages import hidden
+from tests.console.people import at_console, everything
 from tests.factories import TemplateFactory, revision_of
 from tests.queries import assert_same_queries, count_queries
 
 CATALOGUE = "/admin/catalogue/"
 
 
-def signed_in(person: User) -> Client:
-    client = Client()
-    client.force_login(person)
-    return client
-
-
 @pytest.fixture
 def viewing(viewer_user: User) -> Client:
-    return signed_in(viewer_user)
+    return at_console(viewer_user)
 
 
 @pytest.fixture
 def editing(editor_user: User) -> Client:
-    return signed_in(editor_user)
-
-
-def hidden(answer: Any) -> dict[str, str]:
-    """The hidden inputs of the page's form."""
-    inputs = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', answer.content.decode())
-    return {name: value for name, value in inputs if name != "csrfmiddlewaretoken"}
+    return at_console(editor_user)
 
 
 def names(answer: Any) -> dict[str, list[str]]:
@@ -92,17 +81,17 @@ def test_only_editors_and_admins_install(
     viewing: Client, editing: Client, admin_user: User, other_organisation: Organisation
 ) -> None:
     sent = {"name": "Hook", "field_url": "https://x.example"}
-    strange = signed_in(user(other_organisation, "admin@elsewhere.example", Role.ADMIN))
-    before = AuditEntry.objects.count()
+    strange = at_console(user(other_organisation, "admin@elsewhere.example", Role.ADMIN))
+    before = everything()
     assert viewing.get(f"{CATALOGUE}webhook/install/").status_code == 403
     assert viewing.post(f"{CATALOGUE}webhook/install/", sent).status_code == 403
     assert Client().post(f"{CATALOGUE}webhook/install/", sent).status_code == 302
-    assert AuditEntry.objects.count() == before
+    assert everything() == before
     for client in (editing, strange):
         assert client.post(f"{CATALOGUE}webhook/install/", sent).status_code == 302
     made = Template.objects.filter(name="Hook").order_by("organisation__name")
     assert [template.organisation.name for template in made] == ["Acme", "Elsewhere"]
-    again = signed_in(admin_user).post(f"{CATALOGUE}webhook/install/", sent)
+    again = at_console(admin_user).post(f"{CATALOGUE}webhook/install/", sent)
     message = "A template with this name exists already. Use another name."
     assert again.context["form"].errors == {"name": [message]}
 
