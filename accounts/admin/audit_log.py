@@ -158,7 +158,7 @@ class AuditLogAdmin(Downloads):
     @admin.display(description="Changed")
     def what_changed(self, entry: AuditEntry) -> str:
         """The first few fields in a line."""
-        parts = [f"{field}: {_arrow(change)}" for field, change in list(entry.changes.items())[:CHANGES_SHOWN]]
+        parts = [f"{field}: {_arrow(change)}" for field, change in _fields(entry)[:CHANGES_SHOWN]]
         more = len(entry.changes) - CHANGES_SHOWN
         return "; ".join([*parts, f"{more} more"] if more > 0 else parts)
 
@@ -166,7 +166,7 @@ class AuditLogAdmin(Downloads):
         """One entry: who, what, when and from where, with each field before and after."""
         require(request, self.reads)
         entry = self.found(request, str(key))
-        rows = [(field, shown(change.get("old")), shown(change.get("new"))) for field, change in entry.changes.items()]
+        rows = [(field, shown(change.get("old")), shown(change.get("new"))) for field, change in _fields(entry)]
         title = f"{entry.action}: {entry.resource_label}"
         return self.page(request, "audit_entry.html", title=title, entry=entry, rows=rows)
 
@@ -176,6 +176,11 @@ def shown(value: Any) -> str:
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _fields(entry: AuditEntry) -> list[tuple[str, dict[str, Any]]]:
+    """In an order of their own, since PostgreSQL keeps none."""
+    return sorted(entry.changes.items())
 
 
 def _arrow(change: dict[str, Any]) -> str:

@@ -10,10 +10,13 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
 
+from accounts.admin.audit_log import AuditLogAdmin
 from accounts.admin.console import CHOSEN_ORGANISATION, organisation_id_of, role_of, signed_in
+from accounts.admin.users import UserAdmin
 from accounts.errors import TooManyAttempts
-from accounts.models import Organisation
+from accounts.models import ApiToken, AuditEntry, Organisation, User
 from accounts.roles import Role, allows
+from accounts.sessions import prove
 from integrations.admin.catalogue import catalogue, install_page, vendor_page
 from integrations.models import Template
 from pipelines.admin.fleet import fleet
@@ -21,9 +24,17 @@ from pipelines.admin.home import home
 from pipelines.admin.pins import PinAdmin
 from pipelines.admin.pipelines import PipelineAdmin
 from pipelines.admin.templates import TemplateAdmin
+from pipelines.admin.tokens import TokenAdmin
 from pipelines.models import Pin, Pipeline
 
-PAGES = {Pipeline: PipelineAdmin, Pin: PinAdmin, Template: TemplateAdmin}
+PAGES = {
+    Pipeline: PipelineAdmin,
+    Pin: PinAdmin,
+    Template: TemplateAdmin,
+    User: UserAdmin,
+    ApiToken: TokenAdmin,
+    AuditEntry: AuditLogAdmin,
+}
 SECTIONS = (
     ("Home", "admin:index", Role.VIEWER),
     ("Fleet", "admin:fleet", Role.VIEWER),
@@ -31,16 +42,25 @@ SECTIONS = (
     ("Integrations", "admin:pipelines_pin_changelist", Role.VIEWER),
     ("Templates", "admin:integrations_template_changelist", Role.VIEWER),
     ("Catalogue", "admin:catalogue", Role.VIEWER),
+    ("Users", "admin:accounts_user_changelist", Role.ADMIN),
+    ("API tokens", "admin:accounts_apitoken_changelist", Role.ADMIN),
+    ("Audit log", "admin:accounts_auditentry_changelist", Role.ADMIN),
 )
 
 
 class LoginForm(AdminAuthenticationForm):
+    """Says of a locked account that it is locked, and for how long."""
+
     def clean(self) -> dict[str, Any]:
-        try:
-            cleaned: dict[str, Any] = super().clean()
-        except TooManyAttempts as refusal:
-            raise forms.ValidationError(refusal.message, code="locked") from None
-        return cleaned
+        email, password = self.cleaned_data.get("username"), self.cleaned_data.get("password")
+        if email and password:
+            try:
+                self.user_cache = prove(email=email, password=password)
+            except TooManyAttempts as refusal:
+                raise forms.ValidationError(refusal.message, code="locked") from None
+            if self.user_cache is None:
+                raise self.get_invalid_login_error()
+        return self.cleaned_data
 
 
 class OrganisationForm(forms.Form):

@@ -19,6 +19,7 @@ from integrations.admin.forms import NewTemplateForm, TemplateForm, vendor_name
 from integrations.models import Template
 from integrations.templates import create_template, update_template
 from integrations.vendors import VENDORS
+from pipelines.admin.exports import TemplateExports
 from pipelines.admin.filters import VendorFilter
 from pipelines.admin.revisions import RevisionPages
 from pipelines.models import Pin
@@ -49,14 +50,13 @@ class CountedList(ChangeList):
         self.result_list = rows
 
 
-class TemplateAdmin(RevisionPages):
+class TemplateAdmin(TemplateExports, RevisionPages):
     list_display = ["named", "vendor_named", "latest", "pinned", "behind", "shelved", "updated_at"]
     list_display_links = None
     list_filter = [OwnVendorFilter, "archived"]
     search_fields = ["name", "vendor", "id"]
     search_help_text = "Name, vendor or id"
     ordering = ["name", "id"]
-    actions = None
     change_list_template = "console/templates.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Template]:

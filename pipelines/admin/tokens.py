@@ -63,10 +63,10 @@ class StateFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: Any) -> QuerySet[Any]:
         now = timezone.now()
         chosen: QuerySet[Any] = {
-            "live": lambda: queryset.live(now),
-            "expired": lambda: queryset.unrevoked().filter(expires_at__lte=now),
-            "revoked": lambda: queryset.exclude(revoked_at=None),
-        }.get(self.value() or "", lambda: queryset)()
+            "live": queryset.unrevoked().exclude(expires_at__lte=now),
+            "expired": queryset.unrevoked().filter(expires_at__lte=now),
+            "revoked": queryset.exclude(revoked_at=None),
+        }.get(self.value() or "", queryset)
         return chosen
 
 

@@ -150,7 +150,7 @@ def test_the_list_says_in_a_line_what_changed(admin: Client, organisation: Organ
     }
     entry(organisation, changes=changes)
     long = '{"key": "' + "x" * 50 + "…"
-    assert f"role: viewer → editor; enabled: true; config: {long}; 1 more" in (
+    assert f"config: {long}; enabled: true; more: 1 → 2; 1 more" in (
         admin.get(LOG, {"q": "Pipeline"}).content.decode().replace("&quot;", '"')
     )
 

@@ -90,10 +90,10 @@ def address(name: str, rows: Rows) -> str:
 
 def rows_in(organisation: Organisation) -> Rows:
     """One of everything that has a page."""
-    pin = PinFactory(organisation=organisation)
+    pin: Pin = PinFactory(organisation=organisation)
     token, _ = issue_token(actor=system(organisation), name="Feed", scope=Role.PROCESSOR)
     entry = AuditEntry.objects.filter(organisation=organisation).latest("pk")
-    rows = {
+    rows: Rows = {
         Pipeline: pin.pipeline,
         Pin: pin,
         Template: pin.template,
