@@ -266,6 +266,6 @@ def test_the_difference_says_which_pipelines_could_not_run_it(editing: Client, o
     }
     reviewed = revise(editing, hook, values)
     found = reviewed.context["review"].readiness
-    assert (found.pins, found.failing) == (3, 2)
+    assert found.failing == 2
     assert [pipeline.name for pipeline, _ in found.named] == ["Bare", "Text"]
-    assert "2 of 3 enabled integrations could not move to it yet:" in text_of(reviewed)
+    assert "2 enabled integrations could not move to it yet:" in text_of(reviewed)
