@@ -10,8 +10,9 @@ import time_machine
 
 from accounts.errors import Refused
 from accounts.models import Organisation, User
+from integrations.models import Template
 from integrations.revisions import create_revision
-from pipelines import configs
+from pipelines import configs, versions
 from pipelines.api.serializers import PipelineConfigObject
 from pipelines.configs import config_at, current_config
 from pipelines.models import ConfigurationVersion, Pin, Pipeline
@@ -190,7 +191,7 @@ def test_what_runs_is_told_from_history_when_it_changes_while_it_is_read(
 ) -> None:
     pipeline = PipelineFactory(organisation=organisation)
     pin = PinFactory(organisation=organisation, pipeline=pipeline)
-    before, read = shown(current_config(pipeline)), configs.head
+    before, read = shown(current_config(pipeline)), versions.head
 
     def read_and_then_change(organisation_id: str) -> tuple[str, int]:
         answer = read(organisation_id)
@@ -210,7 +211,7 @@ class Story:
         self.organisation, self.actor, self.dice = organisation, system(organisation), random.Random(seed)  # noqa: S311  # replayed, not secret
         made = wishes(a="x", b="1") | {"secret": Wish("s", secret=True)}
         self.pipelines = [PipelineFactory(organisation=organisation, parameters=made) for _ in range(2)]
-        self.templates = [
+        self.templates: list[Template] = [
             TemplateFactory(organisation=organisation, vendor="webhook", config=HOOK),
             TemplateFactory(organisation=organisation, revisions=2),
             TemplateFactory(
@@ -284,7 +285,9 @@ class Story:
         return 1
 
     def pipeline(self, pipeline: Pipeline) -> int:
-        fields = self.dice.choice([{"name": f"Name {self.dice.random()}"}, {"enabled": self.dice.random() < 0.5}])
+        fields: dict[str, Any] = self.dice.choice(
+            [{"name": f"Name {self.dice.random()}"}, {"enabled": self.dice.random() < 0.5}]
+        )
         labels = {"a": str(self.dice.randrange(9))}
         update_pipeline(actor=self.actor, pipeline_id=pipeline.pk, fields=fields, labels=labels)
         return int("enabled" in fields)
@@ -294,7 +297,7 @@ class Story:
         return self.dice.choice(pins) if pins else None
 
 
-def revision_config(template: Any) -> dict[str, Any]:
+def revision_config(template: Template) -> dict[str, Any]:
     return HOOK if template.vendor == "webhook" else {"pixel_id": "2", "access_token": "{{pipeline_param.secret}}"}
 
 

@@ -175,7 +175,8 @@ def test_an_update_with_everything_is_one_version(editor: Api, organisation: Org
 def test_an_update_that_changes_nothing_leaves_no_trace(editor: Api, pipeline: Pipeline, method: str) -> None:
     shown, before = editor.get(f"pipelines/{pipeline.pk}"), kept()
     same = {"name": "Web Shop", "slug": "web-shop", "type": "web", "enabled": True, "labels": {"team": "a", "x": None}}
-    for body in ({}, same, {"labels": {}}, {"parameters": {}}):
+    bodies: list[dict[str, Any]] = [{}, same, {"labels": {}}, {"parameters": {}}]
+    for body in bodies:
         answer = getattr(editor, method)(f"pipelines/{pipeline.pk}", body)
         assert (answer.status_code, answer.json(), answer["ETag"]) == (200, shown.json(), shown["ETag"])
     assert kept() == before
