@@ -215,6 +215,7 @@ def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
             continue
         if name.endswith("Body"):
             schema["additionalProperties"] = False
+            schema.pop("description", None)  # it is that of the class that all bodies share
         else:
             schema["required"] = list(schema["properties"])  # an object of ours is always shown whole
     components["schemas"] |= {"ErrorDetail": DETAIL, "Error": ERROR, "StaleError": STALE}

@@ -1,7 +1,6 @@
 """What anybody may read without a login: the description, its pages, and whether the process is well."""
 
 import re
-from collections.abc import Generator
 from html.parser import HTMLParser
 from typing import Any
 
@@ -61,14 +60,13 @@ def test_a_ready_process_says_what_it_has_looked_at(client: Client, db: None) ->
 
 
 @pytest.fixture
-def gone(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
+def gone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A database that does not answer."""
 
     def refuse(*_: Any, **__: Any) -> None:
         raise OperationalError("connection refused")
 
     monkeypatch.setattr("config.health.MigrationExecutor", refuse)
-    yield
 
 
 def test_a_process_whose_database_is_gone_lives_and_is_not_ready(client: Client, gone: None) -> None:

@@ -164,7 +164,7 @@ def test_a_key_ring_that_is_none_is_refused_without_being_repeated(text: str) ->
     ("url", "expected"),
     [
         ("sqlite:///var/pinion.sqlite3", {"NAME": "var/pinion.sqlite3"}),
-        ("sqlite:////tmp/a%20b.sqlite3", {"NAME": "/tmp/a b.sqlite3"}),
+        ("sqlite:///var/a%20b.sqlite3", {"NAME": "var/a b.sqlite3"}),
         ("sqlite:///:memory:", {"NAME": ":memory:"}),
         (
             "postgresql://ann:p%40ss@db.example:5433/pinion?sslmode=require",
