@@ -50,7 +50,7 @@ class ServiceFactory(factory.Factory):
         abstract = True
 
     @classmethod
-    def _create(cls, model_class: Any, *args: Any, **kwargs: Any) -> Any:
+    def _create(cls, model_class: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ARG003  # factory_boy calls it so
         return cls.make(system(kwargs.pop("organisation")), **kwargs)
 
     @classmethod
