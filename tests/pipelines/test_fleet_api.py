@@ -8,7 +8,7 @@ from accounts.models import Organisation
 from pipelines.models import Pin
 from tests.clients import Api
 from tests.factories import PinFactory, PipelineFactory, TemplateFactory, wishes
-from tests.pipelines.test_pins_api import refusal
+from tests.pipelines.traces import refusal
 
 GA4 = {"measurement_id": "{{pipeline_param.ga4}}", "api_secret": "s"}
 

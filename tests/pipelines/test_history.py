@@ -21,8 +21,7 @@ from pipelines.pins import assign_pin, remove_pin, update_pin
 from pipelines.registry import update_pipeline
 from tests.clients import Api
 from tests.factories import PinFactory, PipelineFactory, TemplateFactory, actor_of, revision_of, system, wishes
-from tests.pipelines.test_pins_api import refusal
-from tests.pipelines.traces import version_of
+from tests.pipelines.traces import refusal, version_of
 
 HOOK = {"url": "https://{{pipeline_param.a}}.example", "bearer_token": "t-{{pipeline_param.secret}}"}
 
@@ -334,3 +333,11 @@ def test_a_copied_actor_outlives_the_user(organisation: Organisation, editor_use
     editor_user.save(update_fields=["email"])
     line = viewer.get(f"pipelines/{pipeline.pk}/history").json()["history"][0]
     assert line["actor"]["label"] == "editor@acme.example"
+
+
+def test_the_time_that_a_change_shows_answers_with_that_change(viewer: Api, organisation: Organisation) -> None:
+    pin = PinFactory(organisation=organisation)
+    path = f"pipelines/{pin.pipeline_id}"
+    shown = viewer.get(f"{path}/history").json()["history"][0]["created_at"]
+    then = viewer.get(f"{path}/config?at={shown}").json()
+    assert [running["id"] for running in then["integrations"]] == [pin.pk]

@@ -12,8 +12,7 @@ from pipelines.parameters import Wish, change_parameters
 from pipelines.preflight import plain_values
 from tests.clients import Api
 from tests.factories import PinFactory, PipelineFactory, TemplateFactory, system, wishes
-from tests.pipelines.test_pins_api import refusal
-from tests.pipelines.traces import counts, grown, kept, version_of
+from tests.pipelines.traces import counts, grown, kept, refusal, version_of
 
 HOOK = {"url": "https://a.example/{{pipeline_param.path}}", "timeout_seconds": "{{pipeline_param.seconds}}"}
 

@@ -11,8 +11,7 @@ from pipelines.registry import create_pipeline
 from pipelines.tokens import issue_limited_token
 from tests.clients import Api
 from tests.factories import PinFactory, PipelineFactory, system, wishes
-from tests.pipelines.test_pins_api import refusal
-from tests.pipelines.traces import counts, grown, kept, version_of
+from tests.pipelines.traces import counts, grown, kept, refusal, version_of
 
 
 @pytest.fixture
