@@ -2,14 +2,17 @@
 
 import json
 import os
+import re
 import secrets
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 from environs import EnvError, FileAwareEnv
+
+KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,32}")  # it stands before a colon in everything that is sealed
 
 
 def environment() -> FileAwareEnv:
@@ -54,17 +57,22 @@ def database_from_url(url: str) -> dict[str, Any]:
 
     Options of the query string are passed to the driver; `host` may name a socket folder. Raises EnvError.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:  # its message may quote the password
+        raise EnvError("Its host or its port cannot be read. A port is a number from 0 to 65535.") from None
     if parts.scheme == "sqlite":
-        return _sqlite(unquote(parts.path.removeprefix("/")) if parts.path else "")
+        return _sqlite(parts)
     if parts.scheme in ("postgresql", "postgres"):
-        return _postgresql(url)
-    raise EnvError("DATABASE_URL must start with sqlite:/// or postgresql://.")
+        return _postgresql(parts, port)
+    raise EnvError("It must start with sqlite:/// or postgresql://.")
 
 
-def _sqlite(name: str) -> dict[str, Any]:
-    if not name:
-        raise EnvError("DATABASE_URL names no file: write sqlite:///var/pinion.sqlite3.")
+def _sqlite(parts: SplitResult) -> dict[str, Any]:
+    name = unquote(parts.path.removeprefix("/"))
+    if not name or parts.netloc or parts.query:
+        raise EnvError("It must name a file and nothing else: sqlite:///var/pinion.sqlite3.")
     if name != ":memory:":
         Path(name).parent.mkdir(parents=True, exist_ok=True)
     return {
@@ -78,19 +86,18 @@ def _sqlite(name: str) -> dict[str, Any]:
     }
 
 
-def _postgresql(url: str) -> dict[str, Any]:
-    parts = urlsplit(url)
-    options = dict(parse_qsl(parts.query))
+def _postgresql(parts: SplitResult, port: int | None) -> dict[str, Any]:
+    options = {"connect_timeout": "10", **dict(parse_qsl(parts.query))}
     name = unquote(parts.path.removeprefix("/"))
     if not name:
-        raise EnvError("DATABASE_URL names no database: write postgresql://user:password@host:5432/pinion.")
+        raise EnvError("It names no database: write postgresql://user:password@host:5432/pinion.")
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": name,
         "USER": unquote(parts.username or options.pop("user", "")),
         "PASSWORD": unquote(parts.password or options.pop("password", "")),
         "HOST": options.pop("host", parts.hostname or ""),
-        "PORT": str(parts.port or options.pop("port", "")),
+        "PORT": str(port or options.pop("port", "")),
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": options,
@@ -99,18 +106,16 @@ def _postgresql(url: str) -> dict[str, Any]:
 
 def key_ring(text: str) -> dict[str, bytes]:
     """Read `id:key,id:key`, each key 32 bytes in URL-safe base64, the first the one that encrypts. Raises EnvError."""
-    ring: dict[str, bytes] = {}
-    for entry in filter(None, (part.strip() for part in text.split(","))):
-        identifier, _, key = entry.partition(":")
-        ring[identifier] = _key(key)
-    if not ring or "" in ring or len(ring) != len([part for part in text.split(",") if part.strip()]):
+    entries = [entry.strip().partition(":") for entry in text.split(",") if entry.strip()]
+    ring = {identifier: _key(key) for identifier, _, key in entries}
+    if not ring or len(ring) != len(entries) or not all(map(KEY_ID.fullmatch, ring)):
         raise EnvError("It must read id:key,id:key, each id once, the key that encrypts first.")
     return ring
 
 
 def _key(text: str) -> bytes:
     try:
-        key = urlsafe_b64decode(text)
+        key = b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except ValueError:
         key = b""
     if len(key) != 32:

@@ -4,6 +4,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from environs import validate
+
 from config.environment import development_keys, environment, settle
 from config.operations import ENUM_NAMES, TAGS
 
@@ -21,17 +23,19 @@ SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", default=[])
 PINION_SECRET_KEYS: dict[str, bytes] = env.key_ring("PINION_SECRET_KEYS", _made.get("PINION_SECRET_KEYS", REQUIRED))
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"] if DEBUG else REQUIRED)
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
-PORT: int = env.int("PORT", default=8084)
+PORT: int = env.int("PORT", default=8084, validate=validate.Range(1, 65535))
 DATABASES = {"default": env.database("DATABASE_URL", f"sqlite:///{BASE_DIR / 'var' / 'pinion.sqlite3'}")}
 
-ACCESS_TOKEN_LIFETIME = timedelta(seconds=env.int("ACCESS_TOKEN_SECONDS", default=900) or 0)
-REFRESH_TOKEN_LIFETIME = timedelta(days=env.int("REFRESH_TOKEN_DAYS", default=14) or 0)
-LOGIN_ATTEMPTS: int = env.int("LOGIN_ATTEMPTS", default=5)
-LOGIN_LOCKOUT = timedelta(seconds=env.int("LOGIN_LOCKOUT_SECONDS", default=900) or 0)
-TRUSTED_PROXIES: int = env.int("TRUSTED_PROXIES", default=0)
+ACCESS_TOKEN_LIFETIME = timedelta(seconds=env.int("ACCESS_TOKEN_SECONDS", default=900, validate=validate.Range(1)) or 0)
+REFRESH_TOKEN_LIFETIME = timedelta(days=env.int("REFRESH_TOKEN_DAYS", default=14, validate=validate.Range(1)) or 0)
+LOGIN_ATTEMPTS: int = env.int("LOGIN_ATTEMPTS", default=5, validate=validate.Range(1))
+LOGIN_LOCKOUT = timedelta(seconds=env.int("LOGIN_LOCKOUT_SECONDS", default=900, validate=validate.Range(1)) or 0)
+TRUSTED_PROXIES: int = env.int("TRUSTED_PROXIES", default=0, validate=validate.Range(0))
 SECURE_SSL_REDIRECT: bool = env.bool("SECURE_SSL_REDIRECT", default=not DEBUG)
-SECURE_HSTS_SECONDS: int = env.int("SECURE_HSTS_SECONDS", default=0 if DEBUG else 31_536_000)
-LOG_LEVEL: str = env.str("LOG_LEVEL", default="INFO")
+SECURE_HSTS_SECONDS: int = env.int(
+    "SECURE_HSTS_SECONDS", default=0 if DEBUG else 31_536_000, validate=validate.Range(0)
+)
+LOG_LEVEL: str = env.str("LOG_LEVEL", default="INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"]))
 settle(env)
 
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not DEBUG

@@ -110,6 +110,7 @@ class Pipeline(models.Model):
 class Label(models.Model):
     """One of the words by which people choose pipelines: `environment` = `production`."""
 
+    organisation = models.ForeignKey(Organisation, on_delete=models.PROTECT, db_index=False, related_name="+")
     pipeline = models.ForeignKey(Pipeline, on_delete=models.CASCADE, db_index=False, related_name="labels")
     key = models.CharField(max_length=63)
     value = models.CharField(max_length=63)
@@ -121,7 +122,9 @@ class Label(models.Model):
             models.UniqueConstraint(fields=["pipeline", "key"], name="one_value_per_label"),
             models.CheckConstraint(condition=~models.Q(key=""), name="label_has_a_key"),
         ]
-        indexes: ClassVar = [models.Index(fields=["key", "value", "pipeline"], name="label_to_pipelines")]
+        indexes: ClassVar = [
+            models.Index(fields=["organisation", "key", "value", "pipeline"], name="label_to_pipelines"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.key}:{self.value}"

@@ -27,9 +27,13 @@ class PipelineQuerySet(models.QuerySet["Pipeline"]):
 
 
 class LabelQuerySet(models.QuerySet["Label"]):
-    def labelled(self, key: str, value: str) -> models.QuerySet["Label", str]:
-        """The ids of the pipelines that carry this label."""
-        return self.filter(key=key, value=value).values_list("pipeline_id", flat=True)
+    def in_organisation(self, organisation_id: str) -> Self:
+        return self.filter(organisation_id=organisation_id)
+
+    def labelled(self, organisation_id: str, key: str, value: str) -> models.QuerySet["Label", str]:
+        """The ids of the organisation's pipelines that carry this label."""
+        carried = self.in_organisation(organisation_id).filter(key=key, value=value)
+        return carried.values_list("pipeline_id", flat=True)
 
 
 class PinQuerySet(models.QuerySet["Pin"]):

@@ -160,7 +160,10 @@ def _write_labels(pipeline: Pipeline, labels: Mapping[str, str | None]) -> None:
     if gone:
         Label.objects.filter(pipeline=pipeline, key__in=gone).delete()
     Label.objects.bulk_create(
-        [Label(pipeline=pipeline, key=key, value=value) for key, value in new.items()],
+        [
+            Label(organisation_id=pipeline.organisation_id, pipeline=pipeline, key=key, value=value)
+            for key, value in new.items()
+        ],
         update_conflicts=True,
         unique_fields=["pipeline", "key"],
         update_fields=["value"],

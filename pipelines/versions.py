@@ -1,7 +1,7 @@
 """The configuration version: the last thing a change takes, so that versions appear in the order of the commits."""
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from django.db import connection
 from django.utils import timezone
@@ -11,6 +11,7 @@ from accounts.errors import Detail, Malformed
 from accounts.ids import new_id
 from pipelines.models import ConfigurationHead, ConfigurationVersion, HistoryEntry, Pipeline, new_epoch
 
+ALMOST_A_SECOND = timedelta(microseconds=999_999)
 NEXT = """
     INSERT INTO pipelines_configurationhead (organisation_id, epoch, number, changed_at) VALUES (%s, %s, 1, %s)
     ON CONFLICT (organisation_id) DO UPDATE SET
@@ -48,8 +49,13 @@ def head(organisation_id: str) -> tuple[str, int]:
 
 
 def version_at(organisation_id: str, moment: datetime) -> int:
-    """The version that was current at this moment, 0 before the first."""
-    versions = ConfigurationVersion.objects.filter(organisation_id=organisation_id, created_at__lte=moment)
+    """The version that was current at this moment, 0 before the first.
+
+    Times are shown in whole seconds, so a moment without a fraction means the end of its second: asking at the time
+    that a change shows answers with that change.
+    """
+    last = moment if moment.microsecond else moment + ALMOST_A_SECOND
+    versions = ConfigurationVersion.objects.filter(organisation_id=organisation_id, created_at__lte=last)
     return versions.order_by("-number").values_list("number", flat=True).first() or 0
 
 

@@ -1,5 +1,6 @@
 """Things to test with, made by the same services that console, REST and commands use."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import factory
@@ -49,7 +50,7 @@ class ServiceFactory(factory.Factory):
         abstract = True
 
     @classmethod
-    def _create(cls, model_class: Any, *args: Any, **kwargs: Any) -> Any:
+    def _create(cls, model_class: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ARG003  # factory_boy calls it so
         return cls.make(system(kwargs.pop("organisation")), **kwargs)
 
     @classmethod
@@ -108,9 +109,11 @@ class PipelineFactory(ServiceFactory):
         return create_pipeline(actor=actor, **kwargs)
 
 
-def wishes(*, secret: bool = False, verbatim: bool = False, **values: str | None) -> dict[str, Wish]:
-    """Parameters as the services take them: `wishes(host="a.example")`."""
-    return {key: Wish(value, secret=secret, verbatim=verbatim) for key, value in values.items()}
+def wishes(
+    values: Mapping[str, str | None] | None = None, *, secret: bool = False, **more: str | None
+) -> dict[str, Wish]:
+    """Parameters as the services take them: `wishes(host="a.example")`, or a mapping of them."""
+    return {key: Wish(value, secret=secret) for key, value in {**(values or {}), **more}.items()}
 
 
 class PinFactory(ServiceFactory):

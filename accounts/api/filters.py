@@ -1,12 +1,13 @@
 """Filters that more than one list has."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import django_filters
 from django import forms
-from django.utils.dateparse import parse_datetime
 from drf_spectacular.utils import extend_schema_field
+
+from accounts.moments import read_moment
 
 
 class MomentField(forms.CharField):
@@ -20,15 +21,6 @@ class MomentField(forms.CharField):
         if moment is None:
             raise forms.ValidationError("Write a time such as 2026-02-20T10:00:00Z.", code="invalid_time")
         return moment
-
-
-def read_moment(text: str) -> datetime | None:
-    """The time in UTC; None for what is no time, a time without a zone, or one outside of the years 1 to 9999."""
-    try:
-        moment = parse_datetime(text.replace(" ", "+"))  # a plus sign typed into an address arrives as a blank
-        return moment.astimezone(UTC) if moment is not None and moment.tzinfo is not None else None
-    except (ValueError, OverflowError):
-        return None
 
 
 @extend_schema_field({"type": "string", "format": "date-time", "description": "From this time on."})

@@ -46,8 +46,8 @@ class KeysetPagination(BasePagination):
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
         properties = {
             self.list_name: schema,
-            "next_cursor": {"type": ["string", "null"], "description": "The cursor of the next page, if there is one."},
-            "has_more": {"type": "boolean"},
+            "next_cursor": {"type": ["string", "null"], "example": None},
+            "has_more": {"type": "boolean", "example": False},
         }
         return {"type": "object", "properties": properties, "required": list(properties)}
 

@@ -33,7 +33,6 @@ HEADERS = {
     "ETag": ("string", "New with every change of the object. Send it as `If-Match` or `If-None-Match`."),
     "Retry-After": ("integer", "Seconds to wait before trying again."),
     "WWW-Authenticate": ("string", "`Bearer`."),
-    "Warning": ("string", "What is allowed and yet not advisable, such as pinning a deprecated revision."),
     "Idempotent-Replayed": ("string", "`true` where this is the stored answer to an earlier request with this key."),
     "Dry-Run": ("string", "`true` where nothing of this has been kept."),
     "X-Request-ID": ("string", "The id of this request, as logs and history name it."),
@@ -88,7 +87,7 @@ class EndpointSchema(AutoSchema):
         """The name of the operation, read aloud."""
         return self.get_operation_id().replace("_", " ").capitalize()
 
-    def get_description(self) -> str:
+    def get_description(self) -> str:  # type: ignore[override]  # as drf-spectacular has it, other than DRF
         """What the action or the endpoint says of itself, not what all endpoints share, and the role it takes."""
         action = getattr(self.view, getattr(self.view, "action", self.method.lower()), None)
         own = getattr(action, "__doc__", None) or vars(type(self.view)).get("__doc__") or ""
@@ -108,12 +107,15 @@ class EndpointSchema(AutoSchema):
             return None
         if self._is_open():
             operation["security"] = []
+        named = [status for status in operation["responses"] if status in ERRORS and self._is_api()]
+        for status in named:
+            del operation["responses"][status]
         for status, response in operation["responses"].items():
             response.setdefault("headers", {}).update({name: _header(name) for name in self._headers(status)})
             response["description"] = response["description"] or SAID.get(status, "Done.")
         if self._reads_tagged():
             operation["responses"]["304"] = {"description": "You have this already.", "headers": _headers("ETag")}
-        for status in self._errors():
+        for status in sorted({*self._errors(), *named}):
             operation["responses"].setdefault(status, {"$ref": f"#/components/responses/{ERRORS[status][0]}"})
         return operation
 
@@ -213,6 +215,7 @@ def complete(result: dict[str, Any], **_: Any) -> dict[str, Any]:
             continue
         if name.endswith("Body"):
             schema["additionalProperties"] = False
+            schema.pop("description", None)  # it is that of the class that all bodies share
         else:
             schema["required"] = list(schema["properties"])  # an object of ours is always shown whole
     components["schemas"] |= {"ErrorDetail": DETAIL, "Error": ERROR, "StaleError": STALE}

@@ -70,7 +70,7 @@ class LabelFilter(admin.SimpleListFilter):
     to_pipeline = "pk"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
-        labels = Label.objects.filter(pipeline__organisation_id=organisation_id_of(request))
+        labels = Label.objects.in_organisation(organisation_id_of(request))
         pairs = labels.order_by("key", "value").values_list("key", "value").distinct()[:100]
         return [(f"{key}:{value}", f"{key}: {value}") for key, value in pairs]
 
@@ -78,7 +78,9 @@ class LabelFilter(admin.SimpleListFilter):
         key, colon, value = (self.value() or "").partition(":")
         if not colon:
             return queryset
-        return queryset.filter(**{f"{self.to_pipeline}__in": Label.objects.labelled(key, value)})
+        return queryset.filter(
+            **{f"{self.to_pipeline}__in": Label.objects.labelled(organisation_id_of(request), key, value)}
+        )
 
 
 class PinLabelFilter(LabelFilter):

@@ -57,7 +57,7 @@ def _pipelines(organisation_id: str, chosen: QueryDict, query: str) -> Any:
     pipelines = Pipeline.objects.in_organisation(organisation_id).order_by("name", "pk")
     key, colon, value = chosen.get("label", "").partition(":")
     if colon:
-        pipelines = pipelines.labelled(key, value)
+        pipelines = pipelines.filter(pk__in=Label.objects.labelled(organisation_id, key, value))
     if query:
         pipelines = pipelines.filter(name__icontains=query)
     if chosen.get("behind"):
@@ -81,8 +81,12 @@ def _cell(pin: Pin | None, pipeline: Pipeline, template: Template) -> Cell:
 
 
 def _labels(organisation_id: str) -> list[str]:
-    labels = Label.objects.filter(pipeline__organisation_id=organisation_id, pipeline__deleted_at=None)
-    pairs = labels.order_by("key", "value").values_list("key", "value").distinct()[:100]
+    pairs = (
+        Label.objects.in_organisation(organisation_id)
+        .order_by("key", "value")
+        .values_list("key", "value")
+        .distinct()[:100]
+    )
     return [f"{key}:{value}" for key, value in pairs]
 
 

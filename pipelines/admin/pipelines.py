@@ -11,8 +11,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts.admin.console import Question, actor_of, rehearse, require, role_of, told
-from accounts.api.filters import read_moment
 from accounts.errors import Refused
+from accounts.moments import read_moment
 from accounts.roles import Role, allows
 from integrations.models import Template
 from integrations.revisions import find_revision

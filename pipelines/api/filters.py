@@ -7,6 +7,7 @@ from django import forms
 from django.db.models import Q, QuerySet
 from drf_spectacular.utils import extend_schema_field
 
+from accounts.api.authentication import actor_of
 from accounts.api.filters import FlagFilter
 from pipelines.models import Label, Pin, Pipeline, PipelineType
 
@@ -37,8 +38,11 @@ class LabelFilter(django_filters.Filter):
     field_class = LabelField
 
     def filter(self, queryset: QuerySet[Any], value: list[tuple[str, str]] | None) -> QuerySet[Any]:
+        actor = actor_of(self.parent.request._request)  # noqa: SLF001  # Django's request, as DRF wraps it
         for key, text in value or []:
-            queryset = queryset.filter(**{f"{self.field_name}__in": Label.objects.labelled(key, text)})
+            queryset = queryset.filter(
+                **{f"{self.field_name}__in": Label.objects.labelled(actor.organisation_id, key, text)}
+            )
         return queryset
 
 

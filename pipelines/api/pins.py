@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -14,6 +14,14 @@ from pipelines.api.filters import PinFilter
 from pipelines.api.serializers import PinCreateBody, PinObject, PinsObject, PinUpdateBody, RemovedObject
 from pipelines.models import Pin
 from pipelines.pins import NO_PIN, assign_pin, remove_pin, require_pipeline, update_pin
+
+WARNING = OpenApiParameter(
+    "Warning",
+    str,
+    OpenApiParameter.HEADER,
+    description="Says so where the revision that is now pinned is deprecated.",
+    response=[200, 201],
+)
 
 
 class PinEndpoint(Endpoint):
@@ -31,10 +39,12 @@ class PinEndpoint(Endpoint):
 
     @extend_schema(responses={200: PinsObject}, filters=False)
     def list(self, request: Request, pipeline_id: str) -> Response:
+        """All integrations assigned to a pipeline, oldest first."""
         return Response({"integrations": PinObject(self.filter_queryset(self.get_queryset()), many=True).data})
 
-    @extend_schema(request=PinCreateBody, responses={201: PinObject})
+    @extend_schema(request=PinCreateBody, responses={201: PinObject}, parameters=[WARNING])
     def create(self, request: Request, pipeline_id: str) -> Response:
+        """Attach an integration template, at one of its revisions, to a pipeline."""
         body = self.read_body(PinCreateBody)
         pin = assign_pin(
             actor=self.actor,
@@ -45,8 +55,9 @@ class PinEndpoint(Endpoint):
         )
         return _warned(self.answer(pin, status=201), pin)
 
-    @extend_schema(request=PinUpdateBody, responses={200: PinObject})
+    @extend_schema(request=PinUpdateBody, responses={200: PinObject}, parameters=[WARNING])
     def update(self, request: Request, pipeline_id: str, id: str) -> Response:
+        """Change the pinned revision, or turn delivery on or off; what is left out stays."""
         body = self.read_body(PinUpdateBody)
         pin = update_pin(actor=self.actor, pipeline_id=pipeline_id, pin_id=id, expected=self.expected, **body)
         answer = self.answer(pin)
@@ -54,6 +65,7 @@ class PinEndpoint(Endpoint):
 
     @extend_schema(responses={200: RemovedObject})
     def destroy(self, request: Request, pipeline_id: str, id: str) -> Response:
+        """Stop delivery to this vendor from this pipeline; the template and its revisions are not affected."""
         remove_pin(actor=self.actor, pipeline_id=pipeline_id, pin_id=id, expected=self.expected)
         return Response({"status": "removed"})
 

@@ -9,9 +9,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.api.endpoints import Endpoint
-from accounts.api.filters import read_moment
 from accounts.api.permissions import ViewerReadsEditorWrites, ViewerReadsEditorWritesAdminDeletes
 from accounts.errors import Detail, Malformed
+from accounts.moments import read_moment
 from pipelines.api.filters import PipelineFilter
 from pipelines.api.serializers import (
     HistoryObject,

@@ -3,13 +3,14 @@
 import re
 from typing import Any, ClassVar
 
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from accounts.api.fields import Body, Choice, Flag, Name, Text
 from accounts.api.serializers import SCOPES, ActorObject, TokenObject
 from integrations.models import Revision
 from integrations.placeholders import MASK
+from pipelines.api import examples
 from pipelines.models import HistoryEntry, Pin, Pipeline, PipelineType, Subject
 
 LABEL_KEY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?")
@@ -122,17 +123,20 @@ class PipelineObject(serializers.ModelSerializer[Pipeline]):
         return sorted(parameter.key for parameter in pipeline.parameters.all() if parameter.secret)
 
 
+@extend_schema_serializer(examples=[examples.ASSIGN])
 class PinCreateBody(Body):
     integration_id = Text(max_length=40)
     revision_id = Text(max_length=40)
     enabled = Flag(default=True)
 
 
+@extend_schema_serializer(examples=[examples.UPDATE])
 class PinUpdateBody(Body):
     revision_id = Text(max_length=40, required=False)
     enabled = Flag(required=False)
 
 
+@extend_schema_serializer(component_name="PipelineIntegration", examples=[examples.ONE])
 class PinObject(serializers.ModelSerializer[Pin]):
     """The pipeline integration object, field for field as documented."""
 
@@ -161,10 +165,12 @@ class PinObject(serializers.ModelSerializer[Pin]):
         ]
 
 
+@extend_schema_serializer(component_name="PipelineIntegrations", examples=[examples.ALL])
 class PinsObject(serializers.Serializer[Any]):
     integrations = PinObject(many=True)
 
 
+@extend_schema_serializer(examples=[examples.REMOVED])
 class RemovedObject(serializers.Serializer[Any]):
     status = serializers.CharField(default="removed")
 

@@ -34,7 +34,7 @@ class DiffEndpoint(RevisionEndpoint):
     serializer_class = DiffObject
     parameters = {"diff": ("against", "pipeline")}
 
-    @extend_schema(responses={200: DiffObject}, parameters=[AGAINST, PIPELINE])
+    @extend_schema(responses={200: DiffObject, 422: None}, parameters=[AGAINST, PIPELINE])
     def diff(self, request: Request, template_id: str, id: str) -> Response:
         revision = self.found()
         against = self._against(revision)

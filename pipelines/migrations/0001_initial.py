@@ -179,6 +179,15 @@ class Migration(migrations.Migration):
                 ("key", models.CharField(max_length=63)),
                 ("value", models.CharField(max_length=63)),
                 (
+                    "organisation",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="accounts.organisation",
+                    ),
+                ),
+                (
                     "pipeline",
                     models.ForeignKey(
                         db_index=False,
@@ -346,7 +355,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="label",
-            index=models.Index(fields=["key", "value", "pipeline"], name="label_to_pipelines"),
+            index=models.Index(fields=["organisation", "key", "value", "pipeline"], name="label_to_pipelines"),
         ),
         migrations.AddConstraint(
             model_name="label",

@@ -6,6 +6,7 @@ from django.db import migrations
 from accounts.rules import append_only, refuse_when, statements
 
 FOREIGN = "The revision of a pin belongs to its template, and its template and pipeline to its organisation."
+LABEL_FOREIGN = "A label belongs to the organisation of its pipeline."
 IN_USE = "A template that pipelines use cannot be deleted."
 PIPELINE_IN_USE = "A pipeline that has pins cannot be deleted."
 GONE = "Nothing is pinned on a pipeline or to a template that has been deleted."
@@ -47,6 +48,8 @@ class Migration(migrations.Migration):
                 "FOREIGN KEY (organisation_id, template_id) REFERENCES integrations_template (organisation_id, id)",
                 "ALTER TABLE pipelines_pin ADD CONSTRAINT pin_pipeline_of_organisation "
                 "FOREIGN KEY (organisation_id, pipeline_id) REFERENCES pipelines_pipeline (organisation_id, id)",
+                "ALTER TABLE pipelines_label ADD CONSTRAINT label_pipeline_of_organisation "
+                "FOREIGN KEY (organisation_id, pipeline_id) REFERENCES pipelines_pipeline (organisation_id, id)",
             ],
             sqlite=[
                 f"CREATE TRIGGER pin_belongs_{name} BEFORE {event} ON pipelines_pin WHEN NOT ({MATCHES}) "
@@ -55,6 +58,12 @@ class Migration(migrations.Migration):
                     ("insert", "INSERT"),
                     ("update", "UPDATE OF organisation_id, pipeline_id, template_id, revision_id"),
                 )
+            ]
+            + [
+                f"CREATE TRIGGER label_belongs_{name} BEFORE {event} ON pipelines_label WHEN NOT EXISTS (SELECT 1 "  # noqa: S608  # no text from outside
+                "FROM pipelines_pipeline p WHERE p.id = NEW.pipeline_id AND p.organisation_id = NEW.organisation_id) "
+                f"BEGIN SELECT RAISE(ABORT, '{LABEL_FOREIGN}'); END"
+                for name, event in (("insert", "INSERT"), ("update", "UPDATE OF organisation_id, pipeline_id"))
             ],
         ),
         refuse_when("pin_on_what_is_gone", "pipelines_pin", "INSERT", ON_WHAT_IS_GONE, GONE),
@@ -70,5 +79,10 @@ class Migration(migrations.Migration):
             "UPDATE OF organisation_id, pipeline_key",
             "NEW.organisation_id <> OLD.organisation_id OR NEW.pipeline_key <> OLD.pipeline_key",
             ORGANISATION,
+        ),
+        statements(
+            # Without them the planner takes a search for a rare one, and sorts all that match to show the first page.
+            postgresql=["CREATE STATISTICS pipeline_search ON (upper(name)), (upper(slug)) FROM pipelines_pipeline"],
+            sqlite=[],
         ),
     ]

@@ -35,10 +35,10 @@ FILL = [
             created_at, updated_at)
         SELECT 'pip_' || {KEY}, %(organisation)s, 'Shop ' || n, 'shop-' || n, (ARRAY['web', 'app', 'server'])[1 + n %% 3],
             'pk_' || {KEY}, n %% 10 > 0, 1, {MOMENT}, {MOMENT} FROM {NUMBERED}""",
-    f"""INSERT INTO pipelines_label (pipeline_id, key, value)
-        SELECT 'pip_' || {KEY}, 'environment', (ARRAY['production', 'staging'])[1 + n %% 2] FROM {NUMBERED}
-        UNION ALL SELECT 'pip_' || {KEY}, 'team', 'team-' || n %% 20 FROM {NUMBERED}
-        UNION ALL SELECT 'pip_' || {KEY}, 'fleet', 'all' FROM {NUMBERED}""",
+    f"""INSERT INTO pipelines_label (organisation_id, pipeline_id, key, value)
+        SELECT %(organisation)s, 'pip_' || {KEY}, 'environment', (ARRAY['production', 'staging'])[1 + n %% 2] FROM {NUMBERED}
+        UNION ALL SELECT %(organisation)s, 'pip_' || {KEY}, 'team', 'team-' || n %% 20 FROM {NUMBERED}
+        UNION ALL SELECT %(organisation)s, 'pip_' || {KEY}, 'fleet', 'all' FROM {NUMBERED}""",
     f"""INSERT INTO pipelines_parameter (pipeline_id, key, value, sealed, secret, updated_at)
         SELECT 'pip_' || {KEY}, 'ga4_measurement_id', 'G-' || n, '', false, {MOMENT} FROM {NUMBERED}""",
     f"""INSERT INTO pipelines_pin (id, organisation_id, pipeline_id, template_id, revision_id, enabled, resolvable,

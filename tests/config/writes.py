@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
+from accounts.credentials import access_token
 from accounts.models import Organisation, User
 from accounts.roles import Role
 from pipelines.demo import login
 from pipelines.parameters import Wish
 from tests.clients import Api
+from tests.committed import rows_of, tables
 from tests.conftest import token
 from tests.factories import PipelineFactory, TemplateFactory, revision_of
 
@@ -69,3 +71,39 @@ def writes(organisation: Organisation) -> dict[str, Write]:
 
 def _change(method: str, path: str, body: dict[str, Any] | None = None) -> Write:
     return Write(method, path, body, path)
+
+
+NAMES = [
+    "create_user",
+    "update_user",
+    "create_token",
+    "revoke_token",
+    "install_vendor",
+    "create_template",
+    "update_template",
+    "patch_template",
+    "delete_template",
+    "create_revision",
+    "set_revision_status",
+    "create_pipeline",
+    "update_pipeline",
+    "patch_pipeline",
+    "delete_pipeline",
+    "set_parameter",
+    "delete_parameter",
+    "assign_integration",
+    "update_pipeline_integration",
+    "patch_pipeline_integration",
+    "remove_pipeline_integration",
+]
+CHANGES = [name for name in NAMES if not name.startswith(("create", "install", "assign", "revoke"))]
+POSTS = [name for name in NAMES if name.startswith(("create", "install", "assign"))]
+
+
+def api_of(role: Role) -> Api:
+    return Api(access_token(User.objects.by_email(login(role)["email"]).get()))
+
+
+def everything() -> dict[str, Any]:
+    """All rows of all tables."""
+    return rows_of(tables())

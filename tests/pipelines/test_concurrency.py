@@ -250,7 +250,7 @@ class Storm:
 
     def shape(self, dice: random.Random) -> None:
         pipeline = dice.choice(self.pipelines)
-        values = wishes(**{key: dice.choice(["1", "2", None]) for key in dice.sample(["a", "b", "c"], 2)})
+        values = wishes({key: dice.choice(["1", "2", None]) for key in dice.sample(["a", "b", "c"], 2)})
         if dice.random() < 0.5:
             change_parameters(actor=self.actor, pipeline_id=pipeline.pk, wishes=values)
         elif dice.random() < 0.8:
@@ -274,7 +274,12 @@ def test_a_storm_of_changes_of_every_kind_ends_without_a_deadlock(
 
     def thread(number: int) -> Callable[[], None]:
         dice = random.Random(1000 * seed + number)  # noqa: S311  # replayed, not secret
-        return lambda: [storm.blow(dice) for _ in range(25)] and None
+
+        def run() -> None:
+            for _ in range(25):
+                storm.blow(dice)
+
+        return run
 
     together(*map(thread, range(8)))
 

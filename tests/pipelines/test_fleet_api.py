@@ -8,7 +8,7 @@ from accounts.models import Organisation
 from pipelines.models import Pin
 from tests.clients import Api
 from tests.factories import PinFactory, PipelineFactory, TemplateFactory, wishes
-from tests.pipelines.test_pins_api import refusal
+from tests.pipelines.traces import refusal
 
 GA4 = {"measurement_id": "{{pipeline_param.ga4}}", "api_secret": "s"}
 
@@ -23,7 +23,7 @@ def pins(organisation: Organisation, other_organisation: Organisation) -> dict[s
         organisation=organisation, labels={"stage": "live", "team": "a"}, parameters=wishes(ga4="G-1")
     )
     app = PipelineFactory(organisation=organisation, labels={"stage": "live"})
-    make = {
+    make: dict[str, dict[str, Any]] = {
         "shop meta 1": {"pipeline": shop, "template": meta, "number": 1},
         "shop ga4": {"pipeline": shop, "template": ga4},
         "app meta 2": {"pipeline": app, "template": meta, "number": 2},

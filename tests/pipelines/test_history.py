@@ -10,8 +10,9 @@ import time_machine
 
 from accounts.errors import Refused
 from accounts.models import Organisation, User
+from integrations.models import Template
 from integrations.revisions import create_revision
-from pipelines import configs
+from pipelines import configs, versions
 from pipelines.api.serializers import PipelineConfigObject
 from pipelines.configs import config_at, current_config
 from pipelines.models import ConfigurationVersion, Pin, Pipeline
@@ -20,8 +21,7 @@ from pipelines.pins import assign_pin, remove_pin, update_pin
 from pipelines.registry import update_pipeline
 from tests.clients import Api
 from tests.factories import PinFactory, PipelineFactory, TemplateFactory, actor_of, revision_of, system, wishes
-from tests.pipelines.test_pins_api import refusal
-from tests.pipelines.traces import version_of
+from tests.pipelines.traces import refusal, version_of
 
 HOOK = {"url": "https://{{pipeline_param.a}}.example", "bearer_token": "t-{{pipeline_param.secret}}"}
 
@@ -190,7 +190,7 @@ def test_what_runs_is_told_from_history_when_it_changes_while_it_is_read(
 ) -> None:
     pipeline = PipelineFactory(organisation=organisation)
     pin = PinFactory(organisation=organisation, pipeline=pipeline)
-    before, read = shown(current_config(pipeline)), configs.head
+    before, read = shown(current_config(pipeline)), versions.head
 
     def read_and_then_change(organisation_id: str) -> tuple[str, int]:
         answer = read(organisation_id)
@@ -210,7 +210,7 @@ class Story:
         self.organisation, self.actor, self.dice = organisation, system(organisation), random.Random(seed)  # noqa: S311  # replayed, not secret
         made = wishes(a="x", b="1") | {"secret": Wish("s", secret=True)}
         self.pipelines = [PipelineFactory(organisation=organisation, parameters=made) for _ in range(2)]
-        self.templates = [
+        self.templates: list[Template] = [
             TemplateFactory(organisation=organisation, vendor="webhook", config=HOOK),
             TemplateFactory(organisation=organisation, revisions=2),
             TemplateFactory(
@@ -284,7 +284,9 @@ class Story:
         return 1
 
     def pipeline(self, pipeline: Pipeline) -> int:
-        fields = self.dice.choice([{"name": f"Name {self.dice.random()}"}, {"enabled": self.dice.random() < 0.5}])
+        fields: dict[str, Any] = self.dice.choice(
+            [{"name": f"Name {self.dice.random()}"}, {"enabled": self.dice.random() < 0.5}]
+        )
         labels = {"a": str(self.dice.randrange(9))}
         update_pipeline(actor=self.actor, pipeline_id=pipeline.pk, fields=fields, labels=labels)
         return int("enabled" in fields)
@@ -294,7 +296,7 @@ class Story:
         return self.dice.choice(pins) if pins else None
 
 
-def revision_config(template: Any) -> dict[str, Any]:
+def revision_config(template: Template) -> dict[str, Any]:
     return HOOK if template.vendor == "webhook" else {"pixel_id": "2", "access_token": "{{pipeline_param.secret}}"}
 
 
@@ -331,3 +333,11 @@ def test_a_copied_actor_outlives_the_user(organisation: Organisation, editor_use
     editor_user.save(update_fields=["email"])
     line = viewer.get(f"pipelines/{pipeline.pk}/history").json()["history"][0]
     assert line["actor"]["label"] == "editor@acme.example"
+
+
+def test_the_time_that_a_change_shows_answers_with_that_change(viewer: Api, organisation: Organisation) -> None:
+    pin = PinFactory(organisation=organisation)
+    path = f"pipelines/{pin.pipeline_id}"
+    shown = viewer.get(f"{path}/history").json()["history"][0]["created_at"]
+    then = viewer.get(f"{path}/config?at={shown}").json()
+    assert [running["id"] for running in then["integrations"]] == [pin.pk]

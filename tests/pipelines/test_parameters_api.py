@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from accounts.errors import Invalid
 from accounts.models import AuditEntry, Organisation
 from integrations.models import Template
 from pipelines.models import Parameter, Pin, Pipeline
@@ -11,8 +12,7 @@ from pipelines.parameters import Wish, change_parameters
 from pipelines.preflight import plain_values
 from tests.clients import Api
 from tests.factories import PinFactory, PipelineFactory, TemplateFactory, system, wishes
-from tests.pipelines.test_pins_api import refusal
-from tests.pipelines.traces import counts, grown, kept, version_of
+from tests.pipelines.traces import counts, grown, kept, refusal, version_of
 
 HOOK = {"url": "https://a.example/{{pipeline_param.path}}", "timeout_seconds": "{{pipeline_param.seconds}}"}
 
@@ -173,7 +173,7 @@ def test_what_is_no_text_is_refused(editor: Api, pipeline: Pipeline, raw: bytes)
 
 def test_the_service_itself_refuses_what_is_no_text(organisation: Organisation, pipeline: Pipeline) -> None:
     for value, code in (("\ud800", "invalid_text"), ("\0", "control_character")):
-        with pytest.raises(Exception, match="The value of spare") as caught:
+        with pytest.raises(Invalid, match="The value of spare") as caught:
             change_parameters(actor=system(organisation), pipeline_id=pipeline.pk, wishes={"spare": Wish(value)})
         assert [detail.code for detail in caught.value.details] == [code]
 

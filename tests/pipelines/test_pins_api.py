@@ -11,7 +11,7 @@ from integrations.templates import delete_template, update_template
 from pipelines.models import Pin, Pipeline
 from tests.clients import Api
 from tests.factories import PinFactory, PipelineFactory, TemplateFactory, revision_of, system, wishes
-from tests.pipelines.traces import counts, grown, kept, version_of
+from tests.pipelines.traces import counts, grown, kept, refusal, version_of
 
 HOOK = {"url": "https://{{pipeline_param.host}}/{{pipeline_param.path}}"}
 
@@ -23,12 +23,6 @@ def assign(api: Api, pipeline: Pipeline, template: Template, number: int | None 
 
 def address(pin: Pin) -> str:
     return f"pipelines/{pin.pipeline_id}/integrations/{pin.pk}"
-
-
-def refusal(answer: Any) -> tuple[int, str, list[tuple[str, str]]]:
-    """Status, code, and for each detail its field and code."""
-    error = answer.json()["error"]
-    return answer.status_code, error["code"], [(detail["field"], detail["code"]) for detail in error["details"]]
 
 
 @pytest.fixture

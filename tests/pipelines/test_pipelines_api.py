@@ -11,8 +11,7 @@ from pipelines.registry import create_pipeline
 from pipelines.tokens import issue_limited_token
 from tests.clients import Api
 from tests.factories import PinFactory, PipelineFactory, system, wishes
-from tests.pipelines.test_pins_api import refusal
-from tests.pipelines.traces import counts, grown, kept, version_of
+from tests.pipelines.traces import counts, grown, kept, refusal, version_of
 
 
 @pytest.fixture
@@ -175,7 +174,8 @@ def test_an_update_with_everything_is_one_version(editor: Api, organisation: Org
 def test_an_update_that_changes_nothing_leaves_no_trace(editor: Api, pipeline: Pipeline, method: str) -> None:
     shown, before = editor.get(f"pipelines/{pipeline.pk}"), kept()
     same = {"name": "Web Shop", "slug": "web-shop", "type": "web", "enabled": True, "labels": {"team": "a", "x": None}}
-    for body in ({}, same, {"labels": {}}, {"parameters": {}}):
+    bodies: list[dict[str, Any]] = [{}, same, {"labels": {}}, {"parameters": {}}]
+    for body in bodies:
         answer = getattr(editor, method)(f"pipelines/{pipeline.pk}", body)
         assert (answer.status_code, answer.json(), answer["ETag"]) == (200, shown.json(), shown["ETag"])
     assert kept() == before

@@ -23,7 +23,7 @@ def reading(api: Api, path: str) -> Queries:
 
 def busy_pipeline(organisation: Organisation, size: int) -> Pipeline:
     """A pipeline with so many pins, parameters, labels and changes."""
-    values = wishes(**{f"k{number}": "1" for number in range(size)}) | wishes(secret=True, hidden="s")
+    values = wishes({f"k{number}": "1" for number in range(size)}) | wishes(secret=True, hidden="s")
     labels = {f"l{number}": "x" for number in range(size)}
     pipeline: Pipeline = PipelineFactory(organisation=organisation, parameters=values, labels=labels)
     for number in range(size):

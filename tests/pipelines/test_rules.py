@@ -101,6 +101,14 @@ def test_a_pin_stays_within_its_organisation(stage: Stage, of: str, constraint: 
     assert_refused(*insert_copy(stage.pin, id="pi_new", **changes), message=refused)
 
 
+def test_a_label_stays_within_the_organisation_of_its_pipeline(stage: Stage) -> None:
+    refused = "label_pipeline_of_organisation" if connection.vendor == "postgresql" else "A label belongs"
+    sql = "UPDATE pipelines_label SET organisation_id = %s"
+    assert_refused(sql, [stage.foreign.organisation_id], refused)
+    label = stage.pin.pipeline.labels.get()
+    assert_refused(*insert_copy(label, key="new", organisation_id=stage.foreign.organisation_id), message=refused)
+
+
 def test_nothing_is_pinned_on_what_has_been_deleted(organisation: Organisation, stage: Stage) -> None:
     actor = system(organisation)
     gone = TemplateFactory(organisation=organisation)

@@ -29,7 +29,7 @@ class Stage:
 
     @property
     def pipeline_id(self) -> str:
-        return self.pin.pipeline_id
+        return str(self.pin.pipeline_id)
 
 
 def create(actor: Actor, stage: Stage) -> None:

@@ -39,3 +39,9 @@ def grown(before: dict[str, int]) -> dict[str, int]:
 
 def version_of(organisation: Organisation) -> int:
     return ConfigurationHead.objects.filter(pk=organisation.pk).values_list("number", flat=True).first() or 0
+
+
+def refusal(answer: Any) -> tuple[int, str, list[tuple[str, str]]]:
+    """Status, code, and for each detail its field and code."""
+    error = answer.json()["error"]
+    return answer.status_code, error["code"], [(detail["field"], detail["code"]) for detail in error["details"]]
