@@ -12,4 +12,4 @@ class IdsFirst(Paginator):  # type: ignore[type-arg]  # the class takes no param
         bottom = (checked - 1) * self.per_page
         rows: Any = self.object_list
         ids = list(rows.values_list("pk", flat=True)[bottom : bottom + self.per_page])
-        return self._get_page(rows.filter(pk__in=ids), checked, self)
+        return Page(rows.filter(pk__in=ids), checked, self)
