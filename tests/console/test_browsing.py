@@ -7,7 +7,8 @@ from playwright.sync_api import Page, expect
 
 from accounts.roles import Role
 from integrations.models import Template
-from integrations.revisions import create_revision
+from integrations.revisions import create_revision, sealed_values
+from pipelines.demo import login
 from pipelines.models import HistoryEntry, Pin
 from tests.console.browsers import picture, violations
 from tests.console.conftest import Person
@@ -15,6 +16,7 @@ from tests.factories import system
 
 WEBSITE = "/admin/pipelines/pipeline/pip_xyz789/"
 META = "/admin/pipelines/pin/pi_abc123/"
+META_TEMPLATE = "/admin/integrations/template/tmpl_abc123/"
 REFUSED = re.compile(r"^(Enable|Disable|Remove|Move to|Delete|Edit|Set|New|Add)\b")
 PAGES = {
     "home": "/admin/",
@@ -30,6 +32,24 @@ PAGES = {
     "pins": "/admin/pipelines/pin/",
     "pin": META,
     "move": f"{META}move/?revision=5",
+    "templates": "/admin/integrations/template/",
+    "new template": "/admin/integrations/template/new/",
+    "template": META_TEMPLATE,
+    "edit template": f"{META_TEMPLATE}edit/",
+    "archive": f"{META_TEMPLATE}archive/",
+    "delete template": f"{META_TEMPLATE}delete/",
+    "new revision": f"{META_TEMPLATE}revise/",
+    "revision": f"{META_TEMPLATE}revisions/3/",
+    "retire": f"{META_TEMPLATE}revisions/3/status/retired/",
+    "compare": f"{META_TEMPLATE}compare/?before=2&after=5",
+    "catalogue": "/admin/catalogue/",
+    "vendor": "/admin/catalogue/snowflake/",
+    "install": "/admin/catalogue/webhook/install/",
+    "users": "/admin/accounts/user/",
+    "new user": "/admin/accounts/user/new/",
+    "tokens": "/admin/accounts/apitoken/",
+    "new token": "/admin/accounts/apitoken/new/",
+    "audit log": "/admin/accounts/auditentry/",
     "password": "/admin/password_change/",
 }
 
@@ -112,3 +132,43 @@ def refused(page: Page, address: str) -> int:
     response = page.goto(address)
     assert response is not None
     return response.status
+
+
+def test_an_editor_revises_a_config_after_seeing_the_difference(person: Person) -> None:
+    page = person(Role.EDITOR)
+    page.goto(f"{META_TEMPLATE}revise/")
+    page.get_by_label("Test event code").fill("TEST777")
+    page.get_by_role("button", name="Show what changes").click()
+    expect(page.get_by_role("main")).to_contain_text("TEST777")
+    assert Template.objects.get(pk="tmpl_abc123").latest_number == 5
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("main")).to_contain_text("v6")
+    newest = Template.objects.get(pk="tmpl_abc123").revisions.with_config().get(number=6)
+    assert newest.config == {"pixel_id": "1234567890", "access_token": "***", "test_event_code": "TEST777"}
+    assert sealed_values(newest) == {"/access_token": "demo-token-3"}
+
+
+def test_an_admin_sees_a_new_token_once(person: Person) -> None:
+    page = person(Role.ADMIN)
+    page.goto("/admin/accounts/apitoken/new/")
+    page.get_by_role("textbox", name="Name (required)").fill("Event processor")
+    page.get_by_label("Scope").select_option("processor")
+    page.get_by_role("button", name="Issue").click()
+    shown = page.get_by_label("Token", exact=True).input_value()
+    assert shown.startswith("pinion_")
+    picture(page, "token shown once")
+    page.goto("/admin/accounts/apitoken/")
+    expect(page.get_by_role("main")).to_contain_text("Event processor")
+    assert shown not in page.content()
+
+
+def test_someone_whose_session_has_ended_logs_in_and_goes_on_where_they_were(person: Person) -> None:
+    page = person(Role.EDITOR)
+    page.context.clear_cookies()
+    page.goto(f"{META}do/disable/")
+    page.get_by_label("Email").fill(login(Role.EDITOR)["email"])
+    page.get_by_label("Password").fill(login(Role.EDITOR)["password"])
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Disable").click()
+    expect(page.get_by_text("Meta CAPI Production on Marketing Website is disabled.")).to_be_visible()
+    assert not Pin.objects.get(pk="pi_abc123").enabled
