@@ -77,6 +77,17 @@ def update_user(
     return user
 
 
+@transaction.atomic
+def change_password(*, actor: Actor, password: str) -> User:
+    """Give the person who acts another password; their other sessions end. Raises Invalid for a weak one."""
+    user: User = User.objects.select_for_update(no_key=True).get(pk=actor.id)
+    _set_password(user, password)
+    user.save(update_fields=["password"])
+    RefreshToken.objects.filter(user=user).delete()
+    audit.record(actor=actor, action="user.password_changed", resource_type="user", resource=user, label=user.email)
+    return user
+
+
 def _save(user: User, actor: Actor, changes: dict[str, tuple[Any, Any]]) -> None:
     user.row_version += 1
     user.updated_at = timezone.now()
