@@ -151,6 +151,7 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={"verbose_name": "integration"},
         ),
         migrations.CreateModel(
             name="Parameter",
