@@ -174,6 +174,7 @@ SPECTACULAR_SETTINGS = {
         "config.rest.schema.name_enums_by_value",
         "drf_spectacular.hooks.postprocess_schema_enums",
         "config.rest.schema.complete",
+        "config.rest.schema.order_methods",
     ],
 }
 

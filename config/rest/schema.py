@@ -11,6 +11,8 @@ from rest_framework.serializers import BaseSerializer, Serializer
 
 from config.operations import OPERATIONS, tag_of
 
+METHODS = ("get", "post", "put", "patch", "delete")
+
 BODIES = ("POST", "PUT", "PATCH")
 WRITES = (*BODIES, "DELETE")
 CHANGES = ("PUT", "PATCH", "DELETE")
@@ -289,3 +291,10 @@ STALE = {
     "required": ["error", "current"],
     "additionalProperties": False,
 }
+
+
+def order_methods(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Reading before writing; without this the order of one address's methods is another in every process."""
+    for path, operations in result["paths"].items():
+        result["paths"][path] = {method: operations[method] for method in METHODS if method in operations}
+    return result
