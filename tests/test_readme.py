@@ -2,12 +2,17 @@
 
 import ast
 import re
+import struct
 import subprocess
+from pathlib import Path
 
 import pytest
 from django.core.management import get_commands
 from django.urls import Resolver404, resolve
 
+from accounts.roles import Role
+from pipelines.admin.site import SECTIONS
+from pipelines.batches import LIMIT
 from tests.readme import README, ROOT, blocks, sections, table
 
 GLOSSARY = {
@@ -56,6 +61,33 @@ def test_every_link_leads_somewhere() -> None:
 def test_every_section_is_in_the_contents() -> None:
     contents = prose().partition("Contents:")[2].partition("\n\n")[0]
     assert [title for title in sections(README.read_text()) if f"(#{anchor(title)})" not in contents] == []
+
+
+def test_the_pictures_shown_are_there_and_no_others() -> None:
+    shown = dict(re.findall(r"!\[([^]]*)\]\(([^)\s]+)\)", prose()))
+    assert set(shown.values()) == {f".docs/{path.name}" for path in (ROOT / ".docs").iterdir()}
+    assert len(shown) == 2
+    assert all(shown)  # whoever cannot see a picture reads what is in it
+
+
+@pytest.mark.parametrize("picture", sorted((ROOT / ".docs").glob("*.png")), ids=lambda path: path.name)
+def test_a_picture_is_as_large_as_a_window_and_light_to_load(picture: Path) -> None:
+    head = picture.read_bytes()[:24]
+    assert head.startswith(b"\x89PNG\r\n\x1a\n")
+    assert struct.unpack(">II", head[16:]) == (1280, 800)
+    assert picture.stat().st_size < 150_000
+
+
+def test_the_sections_of_the_console_are_those_named_and_open_to_those_named() -> None:
+    named = [(title, who) for title, _, who in table(sections(README.read_text())["The console"])]
+    who = {Role.VIEWER: "everyone", Role.ADMIN: "admins"}
+    assert named == [(title, who[needed]) for title, _, needed in SECTIONS]
+
+
+def test_the_most_that_an_action_changes_is_as_named() -> None:
+    text = README.read_text()
+    assert f"at most {LIMIT:,} integrations at once" in sections(text)["The console"]
+    assert f"{LIMIT:,} integrations" in sections(text)["What is not there yet"]
 
 
 def test_every_file_named_exists() -> None:
