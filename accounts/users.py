@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts import audit
@@ -34,10 +34,8 @@ def create_user(*, actor: Actor, email: str, name: str, role: Role, password: st
     """
     user = User(organisation_id=actor.organisation_id, email=stored_email(email), name=name, role=role.value)
     require_valid(user, "email", "name")
-    if User.objects.by_email(email).exists():
-        raise Invalid.because("email", "taken", "A user with this email exists already. Use another email.")
     _set_password(user, password)
-    user.save(force_insert=True)
+    _insert(user)
     changes = {"email": (None, user.email), "name": (None, name), "role": (None, role.value)}
     audit.record(
         actor=actor, action="user.created", resource_type="user", resource=user, label=user.email, changes=changes
@@ -75,6 +73,18 @@ def update_user(
         _keep_an_admin(user, before)
         _save(user, actor, changes)
     return user
+
+
+def _insert(user: User) -> None:
+    """The database says whether the email is free, also to two who add the same person at once."""
+    try:
+        with transaction.atomic():
+            user.save(force_insert=True)
+    except IntegrityError as error:
+        if not User.objects.by_email(user.email).exists():
+            raise
+        message = "A user with this email exists already. Use another email."
+        raise Invalid.because("email", "taken", message) from error
 
 
 @transaction.atomic

@@ -56,6 +56,10 @@ class PinQuerySet(models.QuerySet["Pin"]):
         """What a client sees of a pin, in one statement however many there are."""
         return self.select_related("template", "revision").defer(*(f"revision__{name}" for name in HEAVY))
 
+    def with_needs(self) -> Self:
+        """As `with_names`, and the parameters that each needs."""
+        return self.select_related("template", "revision").defer("revision__config")
+
     def with_config(self) -> Self:
         """All that resolving takes, in one statement."""
         return self.select_related("template", "revision__template", "revision__standing", "revision__sealed")

@@ -40,10 +40,15 @@ def _answer_context(row: IdempotentAnswer) -> str:
     return f"answer:{row.organisation_id}:{row.actor_id}:{row.key}"
 
 
+def _kept_answers() -> QuerySet[IdempotentAnswer]:
+    """Neither those still being made nor those that hold nothing, such as the keys of forms that were sent."""
+    return IdempotentAnswer.objects.exclude(status=0).exclude(body=b"")
+
+
 SHELVES = (
     Shelf("secrets of revisions", SealedValues.objects.all, "box", _revision_context),
     Shelf("secret parameters", lambda: Parameter.objects.filter(secret=True), "sealed", _parameter_context),
-    Shelf("kept answers", lambda: IdempotentAnswer.objects.exclude(status=0), "body", _answer_context, binary=True),
+    Shelf("kept answers", _kept_answers, "body", _answer_context, binary=True),
 )
 
 

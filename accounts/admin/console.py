@@ -106,6 +106,7 @@ class ConsoleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # the class tak
 
     reads: ClassVar[Role] = Role.VIEWER
     writes: ClassVar[Role] = Role.EDITOR
+    linked_filters: ClassVar[tuple[str, ...]] = ()  # further columns that pages of ours link to
     show_full_result_count = False
     paginator = IdsFirst
     list_per_page = 50
@@ -114,6 +115,11 @@ class ConsoleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # the class tak
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """The rows of the organisation at work, and no others."""
         return super().get_queryset(request).filter(organisation_id=organisation_id_of(request))
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Nothing but the filters that are offered: any other column could be guessed at, a password's hash too."""
+        offered = [name for entry in self.list_filter for name in _parameters_of(entry)]
+        return lookup in {*offered, *(f"{name}__exact" for name in offered), *self.linked_filters}
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)
@@ -168,3 +174,9 @@ class ConsoleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # the class tak
 
     def back(self, address: str) -> HttpResponseRedirect:
         return HttpResponseRedirect(address)
+
+
+def _parameters_of(entry: Any) -> tuple[str, ...]:
+    """What a filter is called in an address: a column by its name, a filter of ours by its own name or names."""
+    names: tuple[str, ...] = getattr(entry, "names", None) or (str(getattr(entry, "parameter_name", entry)),)
+    return names

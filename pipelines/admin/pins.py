@@ -70,12 +70,15 @@ class PinAdmin(PinActions):
     list_display = ["name", "pipeline_name", "vendor", "at_revision", "latest", "state", "updated_at"]
     list_display_links = None
     list_filter = [BehindFilter, "enabled", UnresolvedFilter, VendorFilter, TemplateFilter, PinLabelFilter]
+    linked_filters = ("revision",)  # from the page of a template
     search_fields = ["id"]  # the search itself is below
     search_help_text = "Pipeline, template or id"
     ordering = ["-updated_at", "id"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Pin]:
-        return super().get_queryset(request).select_related("pipeline", "template", "revision")
+        return (
+            super().get_queryset(request).select_related("pipeline", "template", "revision").defer("revision__config")
+        )
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -129,7 +132,7 @@ class PinAdmin(PinActions):
     def show(self, request: HttpRequest, key: str) -> HttpResponse:
         """One pin: where it stands, and every revision it could stand at."""
         pin = self.found(request, key)
-        revisions = pin.template.revisions.with_status().order_by("-number")[:200]
+        revisions = pin.template.revisions.with_status().defer("config").order_by("-number")[:200]
         title = f"{pin.template.name} on {pin.pipeline.name}"
         return self.page(request, "pin.html", pin=pin, state=state_of(pin), revisions=revisions, title=title)
 

@@ -18,7 +18,7 @@ from accounts.admin.users import UserAdmin
 from accounts.errors import TooManyAttempts
 from accounts.models import ApiToken, AuditEntry, Organisation, User
 from accounts.roles import Role, allows
-from accounts.sessions import prove
+from accounts.sessions import enter_console
 from accounts.users import change_password
 from integrations.admin.catalogue import catalogue, install_page, vendor_page
 from integrations.models import Template
@@ -58,12 +58,16 @@ class LoginForm(AdminAuthenticationForm):
         email, password = self.cleaned_data.get("username"), self.cleaned_data.get("password")
         if email and password:
             try:
-                self.user_cache = prove(email=email, password=password)
+                self.user_cache = enter_console(email=email, password=password, **self._origin())
             except TooManyAttempts as refusal:
                 raise forms.ValidationError(refusal.message, code="locked") from None
             if self.user_cache is None:
                 raise self.get_invalid_login_error()
         return self.cleaned_data
+
+    def _origin(self) -> dict[str, Any]:
+        facts = self.request.META if self.request else {}
+        return {"request_id": facts.get("pinion.request_id", ""), "ip_address": facts.get("pinion.ip_address")}
 
 
 class OrganisationForm(forms.Form):

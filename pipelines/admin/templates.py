@@ -108,7 +108,7 @@ class TemplateAdmin(TemplateExports, RevisionPages):
     def show(self, request: HttpRequest, key: str) -> HttpResponse:
         """One template: every revision, newest first, with how often it is pinned."""
         template: Any = self.found(request, key)
-        revisions = template.revisions.with_status().order_by("-number")
+        revisions = template.revisions.with_status().defer("config").order_by("-number")
         page = Paginator(revisions, REVISIONS_SHOWN).get_page(request.GET.get("page"))
         pins = Pin.objects.filter(template=template).values_list("revision_id")
         counts = dict(pins.annotate(count=Count("pk")).values_list("revision_id", "count"))

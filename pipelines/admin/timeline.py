@@ -1,14 +1,21 @@
 """Lines of history as sentences."""
 
+from collections.abc import Mapping
+
+from integrations.placeholders import MASK
 from pipelines.models import HistoryEntry, Subject
 
 
-def sentence_of(entry: HistoryEntry) -> str:
-    """One line of history as a sentence."""
+def sentence_of(entry: HistoryEntry, last_secret_lines: Mapping[str, int] | None = None) -> str:
+    """One line of history as a sentence.
+
+    A parameter's value is told only with the pipeline's `last_secret_lines` at hand: one that was made secret is
+    masked in the lines before that too, as REST does.
+    """
     before, after = entry.before_revision, entry.after_revision
     if entry.subject == Subject.PARAMETER:
         verb = "deleted" if entry.after_value is None else "set" if entry.before_value is None else "changed"
-        value = "" if entry.after_value is None else f" to “{entry.after_value}”"
+        value = _value_told(entry, last_secret_lines)
         return f"Parameter {entry.subject_id} {verb}{value}"
     if entry.subject == Subject.PIPELINE:
         if entry.before_enabled is None:
@@ -22,3 +29,10 @@ def sentence_of(entry: HistoryEntry) -> str:
     switched = entry.before_enabled != entry.after_enabled
     turned = f" {'enabled' if entry.after_enabled else 'disabled'}" if switched else ""
     return f"{after.template.name}{moved}{turned}"
+
+
+def _value_told(entry: HistoryEntry, last_secret_lines: Mapping[str, int] | None) -> str:
+    if entry.after_value is None or last_secret_lines is None:
+        return ""
+    secret = entry.secret or entry.pk <= last_secret_lines.get(entry.subject_id, 0)
+    return f" to “{MASK if secret else entry.after_value}”"

@@ -110,7 +110,7 @@ def test_a_ticked_row_of_another_organisation_is_not_exported(viewer: Client, ot
 
 def test_there_is_no_other_kind_of_file_and_no_other_filter(viewer: Client) -> None:
     assert viewer.get(f"{PINS}export/xlsx/").status_code == 404
-    assert viewer.get(f"{PINS}export/csv/", {"nonsense": "1"}).status_code == 404
+    assert viewer.get(f"{PINS}export/csv/", {"nonsense": "1"}).status_code == 400
 
 
 def test_pipelines_are_exported_with_labels_and_parameters_secrets_masked(

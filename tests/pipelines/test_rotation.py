@@ -9,6 +9,7 @@ import pytest
 from django.db import connection, transaction
 
 from accounts.models import IdempotentAnswer, Organisation
+from accounts.once import use_up
 from integrations.models import Revision, SealedValues
 from integrations.revisions import whole_config
 from integrations.secrets import Unreadable, seal
@@ -207,3 +208,11 @@ def test_what_is_written_meanwhile_is_not_lost(
     assert keys_of("box", SealedValues.objects.all()) == {"new"}
     assert plain_values(pipeline.parameters.all()) == written
     assert whole_config(Revision.objects.with_config().get())["access_token"] == "EAAB-secret"
+
+
+def test_the_key_of_a_form_that_was_sent_holds_no_secret_and_stands_in_no_way(
+    under_old_key: None, settings: Any, organisation: Organisation
+) -> None:
+    use_up(actor=system(organisation), key="form")
+    settings.PINION_SECRET_KEYS = {"new": NEW, "old": OLD}
+    assert rotated() == {"secrets of revisions": [], "secret parameters": [], "kept answers": []}
