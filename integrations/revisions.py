@@ -78,12 +78,24 @@ def install(
 
 @transaction.atomic
 def set_status(
-    *, actor: Actor, template_id: str, revision: str, status: str, reason: str = "", expected: str | None = None
+    *,
+    actor: Actor,
+    template_id: str,
+    revision: str,
+    status: str,
+    reason: str | None = None,
+    expected: str | None = None,
 ) -> Revision:
-    """Say whether a revision may still be pinned; pins that stand keep delivering. Raises NotFound and Stale."""
+    """Say whether a revision may still be pinned; pins that stand keep delivering.
+
+    A person has to say why: both doors pass a reason on, and a blank one raises Invalid. Raises NotFound and Stale.
+    """
     template = lock_template(actor=actor, template_id=template_id)
     found = find_revision(template, revision)
     require_unchanged(found, expected)
+    if reason is not None and not reason.strip():
+        raise Invalid.because("reason", "blank", "Say why, for whoever meets this revision later.")
+    reason = reason or ""
     standing = found.standing
     changes = audit.changed(
         {"status": standing.status, "reason": standing.reason}, {"status": status, "reason": reason}

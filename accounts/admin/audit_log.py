@@ -100,7 +100,7 @@ class DayFilter(admin.ListFilter):
         since, until = (self.days.get(name) for name in self.names)
         if since:
             queryset = queryset.filter(created_at__gte=_midnight(since))
-        if until:
+        if until and until < date.max:  # no day follows the last one, and nothing is later
             queryset = queryset.filter(created_at__lt=_midnight(until) + timedelta(days=1))
         return queryset
 

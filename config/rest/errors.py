@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import DataError, IntegrityError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, UnreadablePostError
+from django.template.loader import render_to_string
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
@@ -82,20 +84,16 @@ def answer_to(error: Exception, request: HttpRequest) -> HttpResponse:
     """The answer to anything raised outside of a view, or that no view can answer; faults are logged."""
     if (refusal := refusal_of(error)) is not None:
         return answer_for(refusal)
-    if isinstance(error, IntegrityError):
-        logger.warning("A rule of the database refused a write", exc_info=error)
-        conflict = "Something else changed at the same moment. Read it again, then repeat your change."
-        return _said(envelope("CONFLICT", conflict), status=409)
-    if isinstance(error, OperationalError | InterfaceError):
-        logger.error("The database did not answer", exc_info=error)
-        busy = "The database is not available just now. Try again in a moment."
-        return _said(envelope("UNAVAILABLE", busy), status=503, headers={"Retry-After": "1"})
-    if isinstance(error, DataError | OverflowError):
-        logger.error("A value that cannot be kept passed every check", exc_info=error)
-        message = "The request holds a number, a time or a text that is out of range."
-        return _said(envelope("BAD_REQUEST", message), status=400)
+    if (fault := _database_fault(error)) is not None:
+        return _said(envelope(fault.code, fault.message), fault.status, fault.headers)
     logger.error("A request failed", exc_info=error)
     return _internal_error(request, 500)
+
+
+def page_for(error: Exception) -> HttpResponse | None:
+    """The console's page for what the database would not do; None leaves it to Django."""
+    fault = _database_fault(error)
+    return _page(fault.status, fault.title, fault.message, fault.headers) if fault else None
 
 
 def refusal_of(error: Exception) -> Refused | None:
@@ -132,13 +130,22 @@ def is_api(request: HttpRequest) -> bool:
     return request.path_info == "/v1" or request.path_info.startswith("/v1/")
 
 
+def is_console(request: HttpRequest) -> bool:
+    return request.path_info == "/admin" or request.path_info.startswith("/admin/")
+
+
 class ApiErrors:
-    """Under /v1 every error has the one shape, also where no view was reached or Django has a page of its own."""
+    """Under /v1 every error has the one shape, also where no view was reached or Django has a page of its own.
+
+    The console answers the same faults with a page.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if is_console(request) and request.method == "POST" and (refused := _unreadable_form(request)) is not None:
+            return refused
         response = self.get_response(request)
         if response.status_code >= 400 and is_api(request) and "json" not in response.get("Content-Type", ""):
             return _enveloped(request, response)
@@ -146,7 +153,66 @@ class ApiErrors:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Called by Django for what a view raises; None leaves it to Django."""
-        return answer_to(error, request) if is_api(request) else None
+        if is_api(request):
+            return answer_to(error, request)
+        return page_for(error) if is_console(request) else None
+
+
+@dataclass(frozen=True)
+class _Fault:
+    """What the database would not do, in the words of both doors; never in its own."""
+
+    status: int
+    code: str
+    title: str
+    message: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+CONFLICT = _Fault(
+    409, "CONFLICT", "Not saved", "Something else changed at the same moment. Read it again, then repeat your change."
+)
+UNAVAILABLE = _Fault(
+    503,
+    "UNAVAILABLE",
+    "Not available",
+    "The database is not available just now. Try again in a moment.",
+    {"Retry-After": "1"},
+)
+OUT_OF_RANGE = _Fault(
+    400, "BAD_REQUEST", "Not readable", "The request holds a number, a time or a text that is out of range."
+)
+
+
+def _database_fault(error: Exception) -> _Fault | None:
+    """Logs the fault that it finds."""
+    if isinstance(error, IntegrityError):
+        logger.warning("A rule of the database refused a write", exc_info=error)
+        return CONFLICT
+    if isinstance(error, OperationalError | InterfaceError):
+        logger.error("The database did not answer", exc_info=error)
+        return UNAVAILABLE
+    if isinstance(error, DataError | OverflowError):
+        logger.error("A value that cannot be kept passed every check", exc_info=error)
+        return OUT_OF_RANGE
+    return None
+
+
+def _unreadable_form(request: HttpRequest) -> HttpResponse | None:
+    """PostgreSQL keeps no NUL, and not every value of a form passes a field that refuses one."""
+    try:
+        form = request.POST
+    except UnreadablePostError:
+        return _page(400, "Not readable", "The form ended before all of it was here. Send it again.")
+    if any("\0" in text for name, texts in form.lists() for text in (name, *texts)):
+        return _page(400, "Not readable", "The form holds a NUL character. Take it out.")
+    return None
+
+
+def _page(status: int, title: str, message: str, headers: Mapping[str, str] | None = None) -> HttpResponse:
+    """Needs nothing of the request: no session, no person and no database."""
+    page = render_to_string("500.html", {"title": title, "message": message})
+    return HttpResponse(page, status=status, headers={"Cache-Control": "no-store", **(headers or {})})
 
 
 def _answer(refusal: Refused, context: Mapping[str, Any]) -> Response:

@@ -65,7 +65,14 @@ class NewTemplateForm(forms.Form):
 
 
 class StatusForm(forms.Form):
-    reason = forms.CharField(max_length=500, required=False, help_text="For whoever meets this revision later.")
+    """The service decides on a reason left out; the browser asks for one before anything is sent."""
+
+    reason = forms.CharField(
+        max_length=500,
+        required=False,
+        help_text="Required: for whoever meets this revision later.",
+        widget=forms.TextInput(attrs={"required": True}),
+    )
     tag = forms.CharField(required=False, widget=forms.HiddenInput)
 
 
