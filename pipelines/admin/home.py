@@ -29,6 +29,15 @@ class VendorAge:
     further: int
 
     @property
+    def latest_address(self) -> str:
+        return f"{self.address}&outdated=false"
+
+    @property
+    def behind_address(self) -> str:
+        """The list knows no distance, so one behind and further behind lead to the same pins."""
+        return f"{self.address}&outdated=true"
+
+    @property
     def total(self) -> int:
         return self.current + self.one_behind + self.further
 

@@ -81,3 +81,20 @@ def test_the_fleet_can_be_narrowed_to_what_is_behind(console: Client, organisati
     PinFactory(organisation=organisation, template=template, number=2)
     rows = console.get("/admin/fleet/?behind=true").context["rows"]
     assert [pipeline.pk for pipeline, _ in rows] == [old.pipeline_id]
+
+
+def test_every_age_of_a_vendor_leads_to_its_pins(console: Client, organisation: Organisation) -> None:
+    template = TemplateFactory(organisation=organisation, revisions=3)
+    for number in (3, 3, 2, 1):
+        PinFactory(organisation=organisation, template=template, number=number)
+    other = TemplateFactory(organisation=organisation, vendor="ga4")
+    PinFactory(organisation=organisation, template=other, enabled=False)
+    home = console.get("/admin/")
+    page = home.content.decode()
+    (age,) = [age for age in home.context["ages"] if age.address.endswith("?vendor=meta_capi")]
+    counts = {}
+    for address in (age.latest_address, age.behind_address):
+        counts[address.partition("?")[2]] = console.get(address).context["cl"].result_count
+    assert counts == {"vendor=meta_capi&outdated=false": 2, "vendor=meta_capi&outdated=true": 2}
+    for number, name in ((2, "at the latest revision"), (1, "one revision behind"), (1, "further behind")):
+        assert f'{number}<span class="sr-only"> of {age.name} {name}</span></a>' in page
