@@ -1,6 +1,7 @@
 """Adding, changing and removing pipelines."""
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,11 @@ from pipelines.pins import Standing, breaks, entry_of, lock_pipeline
 from pipelines.versions import publish
 
 MAX_LABELS = 50
+MAX_NAME = 200
+MAX_SLUG = 100
+UNPRINTABLE = ("Cc", "Zl", "Zp")  # control characters, line and paragraph separators
+LABEL_KEY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?")
+SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 NUMBERED = 20  # how often a name is numbered before its slug gets random letters instead
 ATTEMPTS = 3  # at a slug that somebody else took at the same moment; the last is one that nobody else can want
 
@@ -35,9 +41,10 @@ def create_pipeline(
 ) -> Pipeline:
     """Add a pipeline; without a slug it gets one from its name.
 
-    Raises Conflict (`SLUG_TAKEN`), and Invalid for labels or parameters that cannot be.
+    Raises Conflict (`SLUG_TAKEN`), and Invalid for a name, a slug, labels or parameters that cannot be.
     """
     fields = {"name": name, "type": type, "enabled": enabled}
+    _refuse_problems(fields | ({"slug": slug} if slug else {}), labels or {})
     for attempt in range(1, ATTEMPTS + 1):
         free = slug or _free_slug(actor, name, numbered=attempt < ATTEMPTS)
         try:
@@ -78,6 +85,7 @@ def update_pipeline(
 
     Raises NotFound, Stale, Conflict (`SLUG_TAKEN`, `PARAMETER_IN_USE`), Invalid and PreflightFailed.
     """
+    _refuse_problems(fields, labels or {})
     try:
         return _update(
             actor=actor,
@@ -136,6 +144,53 @@ def delete_pipeline(*, actor: Actor, pipeline_id: str, expected: str | None = No
     touch(pipeline, "deleted_at")
     _record(actor, "pipeline.deleted", pipeline, {"name": (pipeline.name, None)})
     publish(actor=actor, entries=entries, pipelines=[pipeline.pk])
+
+
+def problems_of(fields: Mapping[str, Any], labels: Mapping[str, str | None]) -> list[Detail]:
+    """What is wrong with a name, a slug and labels, as far as they are given. Any label may be taken away."""
+    found = []
+    if "name" in fields and (complaint := name_complaint(fields["name"])):
+        found.append(Detail("name", *complaint))
+    if "slug" in fields and (complaint := slug_complaint(fields["slug"])):
+        found.append(Detail("slug", *complaint))
+    for key, value in labels.items():
+        if value is not None and (complaint := label_complaint(key, value)):
+            found.append(Detail(f"labels/{key[:64]}".encode(errors="replace").decode(), *complaint))
+    return found
+
+
+def name_complaint(name: str) -> tuple[str, str] | None:
+    """Code and sentence for a name that cannot be."""
+    if not name.strip():
+        return "blank", "This field may not be blank."
+    if len(name) > MAX_NAME:
+        return "max_length", f"Ensure this field has no more than {MAX_NAME} characters."
+    if name != name.strip():
+        return "blanks", "This must not begin or end with white space."
+    if any(unicodedata.category(character) in UNPRINTABLE for character in name):
+        return "control_character", "This must not hold control characters."
+    return None
+
+
+def slug_complaint(slug: str) -> tuple[str, str] | None:
+    """Code and sentence for a slug that cannot be."""
+    if len(slug) > MAX_SLUG:
+        return "max_length", f"Ensure this field has no more than {MAX_SLUG} characters."
+    if not SLUG.fullmatch(slug):
+        return "invalid_slug", "This must be lower-case letters and digits, with single dashes between them."
+    return None
+
+
+def label_complaint(key: str, value: str | None) -> tuple[str, str] | None:
+    """Code and sentence for a label that cannot be; a value may be empty."""
+    if LABEL_KEY.fullmatch(key) and (not value or LABEL_KEY.fullmatch(value)):
+        return None
+    return "invalid_label", "This cannot be a label: up to 63 letters, digits and . _ - / inside."
+
+
+def _refuse_problems(fields: Mapping[str, Any], labels: Mapping[str, str | None]) -> None:
+    if details := problems_of(fields, labels):
+        raise Invalid(details[0].message, details)
 
 
 def _entry(pipeline: Pipeline, before: bool | None, after: bool | None) -> HistoryEntry:

@@ -1,11 +1,13 @@
 """Forms of the pipeline page; the rules are the services', a form only reads."""
 
+from collections.abc import Collection
 from typing import Any
 
 from django import forms
 
 from integrations.models import Template
 from pipelines.models import Pipeline, PipelineType
+from pipelines.registry import problems_of
 
 NEWEST_SHOWN = 20
 
@@ -41,11 +43,31 @@ class PipelineForm(forms.Form):
             raise forms.ValidationError("Write each label as key:value on a line of its own.")
         return {key.strip(): value.strip() for key, _, value in lines}
 
+    def clean(self) -> dict[str, Any]:
+        """What the service would refuse is said here already, next to the field."""
+        fields = {name: value for name, value in self.cleaned_data.items() if name != "slug" or value}
+        for detail in problems_of(fields, fields.get("labels", {})):
+            field, _, key = detail.field.partition("/")
+            self.add_error(field, f"{key}: {detail.message}" if key else detail.message)
+        return self.cleaned_data
+
 
 class ParameterForm(forms.Form):
+    """A secret is never sent back, also when it was refused: not in the page, nor in what the browser keeps of it."""
+
     key = forms.CharField(max_length=64)
     value = forms.CharField(strip=False, required=False, max_length=32768)
     secret = forms.BooleanField(required=False, help_text="Kept encrypted and never shown again.")
+    verbatim = forms.BooleanField(required=False, label="Keep white space around the value")
+    tag = forms.CharField(required=False, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, secret_keys: Collection[str] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.is_bound and ("secret" in self.data or self.data.get("key", "").strip() in secret_keys):
+            self.fields["value"].widget = forms.PasswordInput(
+                render_value=False, attrs={"autocomplete": "new-password"}
+            )
+            self.fields["value"].help_text = "Type it again: a secret is not sent back."
 
 
 class AssignForm(forms.Form):

@@ -182,19 +182,25 @@ class PipelineAdmin(PipelineExports):
     def set_parameter(self, request: HttpRequest, key: str) -> HttpResponse:
         require(request, self.writes)
         pipeline = self.found(request, key)
-        form = ParameterForm(request.POST or None)
+        secret_keys = set(pipeline.parameters.filter(secret=True).values_list("key", flat=True))
+        initial = {"key": request.GET.get("key", ""), "tag": pipeline.tag}
+        form = ParameterForm(request.POST or None, secret_keys=secret_keys, initial=initial)
         if request.method == "POST" and form.is_valid():
-            wish = Wish(form.cleaned_data["value"], secret=form.cleaned_data["secret"])
+            said = form.cleaned_data
+            wish = Wish(said["value"], secret=said["secret"], verbatim=said["verbatim"])
             try:
-                change_parameters(actor=actor_of(request), pipeline_id=key, wishes={form.cleaned_data["key"]: wish})
+                change_parameters(
+                    actor=actor_of(request),
+                    pipeline_id=key,
+                    wishes={said["key"]: wish},
+                    expected=said["tag"] or "none",
+                )
             except Refused as refusal:
                 for reason in dict.fromkeys([refusal.message, *(detail.message for detail in refusal.details)]):
                     form.add_error(None, reason)
             else:
                 with told(request, f"{form.cleaned_data['key']} is set."):
                     return HttpResponseRedirect(address_of(pipeline))
-        if request.method == "GET":
-            form = ParameterForm(initial={"key": request.GET.get("key", "")})
         title = f"Set a parameter of {pipeline.name}"
         return self.page(request, "form.html", form=form, title=title, button="Set", back=address_of(pipeline))
 

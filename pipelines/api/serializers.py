@@ -1,6 +1,5 @@
 """Pipelines, parameters, pins, history and configs as clients see and write them."""
 
-import re
 from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
@@ -12,9 +11,8 @@ from integrations.models import Revision
 from integrations.placeholders import MASK
 from pipelines.api import examples
 from pipelines.models import HistoryEntry, Pin, Pipeline, PipelineType, Subject
+from pipelines.registry import MAX_LABELS, MAX_SLUG, label_complaint, slug_complaint
 
-LABEL_KEY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?")
-SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 TEXT_BY_NAME = {"type": "object", "additionalProperties": {"type": "string"}}
 TEXT_OR_NULL_BY_NAME = {"type": "object", "additionalProperties": {"type": ["string", "null"]}}
 
@@ -44,34 +42,32 @@ class Labels(TextByName):
 
     def to_internal_value(self, data: Any) -> dict[str, str | None]:
         labels = super().to_internal_value(data)
-        if len(labels) > 50:
-            raise serializers.ValidationError("A pipeline has at most 50 labels.", code="too_many")
+        if len(labels) > MAX_LABELS:
+            raise serializers.ValidationError(f"A pipeline has at most {MAX_LABELS} labels.", code="too_many")
         wrong = {
-            key[:64]: ["This cannot be a label: up to 63 letters, digits and . _ - / inside."]
+            key[:64]: [complaint[1]]
             for key, value in labels.items()
-            if not _is_label(key, value)
+            if (complaint := label_complaint(key, value)) is not None
         }
         if wrong:
             raise serializers.ValidationError(wrong, code="invalid_label")
         return labels
 
 
-def _is_label(key: str, value: str | None) -> bool:
-    return bool(LABEL_KEY.fullmatch(key)) and (not value or bool(LABEL_KEY.fullmatch(value)))
-
-
 class Slug(Text):
+    """Asks the registry's rule along with the other fields, so that one answer names everything that is wrong."""
+
     def to_internal_value(self, data: Any) -> str:
         text = super().to_internal_value(data)
-        if not SLUG.fullmatch(text):
-            message = "This must be lower-case letters and digits, with single dashes between them."
-            raise serializers.ValidationError(message, code="invalid_slug")
+        if complaint := slug_complaint(text):
+            code, message = complaint
+            raise serializers.ValidationError(message, code=code)
         return text
 
 
 class PipelineUpdateBody(Body):
     name = Name(required=False)
-    slug = Slug(max_length=100, required=False)
+    slug = Slug(max_length=MAX_SLUG, required=False)
     type = Choice(choices=PipelineType.values, required=False)
     labels = Labels(required=False)
     parameters = TextByName(required=False)

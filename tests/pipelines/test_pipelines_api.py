@@ -130,6 +130,17 @@ def test_a_body_that_is_not_as_documented_is_refused(
     assert kept() == before
 
 
+def test_one_answer_names_everything_that_is_wrong_with_a_body(editor: Api) -> None:
+    body = {"name": "a\u2028b", "slug": "Foo_BAR-", "type": "mail", "labels": {"a b!": "c", "d": "b" * 64}}
+    assert refusal(editor.post("pipelines", body))[2] == [
+        ("name", "control_character"),
+        ("slug", "invalid_slug"),
+        ("type", "not_a_choice"),
+        ("labels/a b!", "invalid_label"),
+        ("labels/d", "invalid_label"),
+    ]
+
+
 @pytest.mark.parametrize("method", ["put", "patch"])
 def test_what_an_update_leaves_out_stays_and_labels_merge(editor: Api, pipeline: Pipeline, method: str) -> None:
     body = {"labels": {"team": None, "stage": "test", "new": "1", "never": None}, "type": "server"}
