@@ -80,7 +80,8 @@ class PipelineAdmin(PipelineExports):
     def show(self, request: HttpRequest, key: str) -> HttpResponse:
         """Everything about one pipeline."""
         pipeline = self.found(request, key)
-        pins = list(Pin.objects.filter(pipeline=pipeline).with_names().order_by("created_at", "pk"))
+        pins = list(Pin.objects.filter(pipeline=pipeline).with_needs().order_by("created_at", "pk"))
+        secret = HistoryEntry.objects.filter(pipeline=pipeline).last_secret_lines()
         history = HistoryEntry.objects.filter(pipeline=pipeline).with_names().order_by("-pk")[: HISTORY_SHOWN + 1]
         return self.page(
             request,
@@ -89,7 +90,7 @@ class PipelineAdmin(PipelineExports):
             pipeline=pipeline,
             pins=[(pin, *state_of(pin)) for pin in pins],
             parameters=_parameters(pipeline, pins),
-            history=[(entry, sentence_of(entry)) for entry in history[:HISTORY_SHOWN]],
+            history=[(entry, sentence_of(entry, secret)) for entry in history[:HISTORY_SHOWN]],
             parameter_form=ParameterForm(),
             may_delete=allows(role_of(request), Role.ADMIN),
         )
