@@ -118,11 +118,6 @@ def _wishes(body: dict[str, Any]) -> dict[str, Wish]:
 
 def _asked_version(request: Request, pipeline: Pipeline) -> int | None:
     """The version that `at` or `version` asks for, None for now. Raises Malformed."""
-    unknown = [name[:64] for name in request.query_params if name not in ("at", "version")]
-    if unknown:
-        raise _malformed(
-            unknown[0], "unknown_filter", f"There is no filter named {unknown[0]!a}. Known here: at, version."
-        )
     at, version = request.query_params.get("at"), request.query_params.get("version")
     if at is not None and version is not None:
         raise _malformed("version", "ambiguous", "Ask for either at or version, not both.")
