@@ -230,3 +230,8 @@ class IdempotentAnswer(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+    @property
+    def seal_context(self) -> str:
+        """What the sealed body is bound to."""
+        return f"answer:{self.organisation_id}:{self.actor_id}:{self.key}"

@@ -36,8 +36,7 @@ def _parameter_context(row: Parameter) -> str:
 
 
 def _answer_context(row: IdempotentAnswer) -> str:
-    """What the middleware that keeps the answers binds them to."""
-    return f"answer:{row.organisation_id}:{row.actor_id}:{row.key}"
+    return row.seal_context
 
 
 def _kept_answers() -> QuerySet[IdempotentAnswer]:

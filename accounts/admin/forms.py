@@ -8,7 +8,7 @@ from django.core import signing
 from django.http import HttpRequest
 
 from accounts.admin.console import signed_in
-from accounts.errors import Conflict, Refused
+from accounts.errors import Conflict, Refused, Stale
 from accounts.models import ROLE_CHOICES, User
 
 SALT = "pinion.form"
@@ -45,12 +45,15 @@ class NewUserForm(forms.Form):
 
 
 def blame(form: forms.Form, refusal: Refused) -> None:
-    """Put each reason beside its field, where the form has one."""
+    """Put each reason beside its field, where the form has one; what was typed stays, also when it came too late."""
+    if isinstance(refusal, Stale):
+        form.add_error(None, f"{refusal.message} What you typed is still here.")
+        return
+    if not any(detail.message in refusal.message for detail in refusal.details):  # else it only repeats a reason
+        form.add_error(None, refusal.message)
     for detail in refusal.details:
         name = detail.field.partition("/")[0]
         form.add_error(name if name in form.fields else None, detail.message)
-    if not refusal.details:
-        form.add_error(None, refusal.message)
 
 
 def new_form_key(request: HttpRequest) -> str:

@@ -97,7 +97,7 @@ class Ticket:
         updated = self._running().update(
             status=response.status_code,
             headers={**kept, ROLE: self.actor.role.value},
-            body=secrets.seal(body.decode(), context=_context(self.row)).encode(),
+            body=secrets.seal(body.decode(), context=self.row.seal_context).encode(),
         )
         if not updated:
             raise _still_running()
@@ -140,15 +140,6 @@ def is_dry_run(request: HttpRequest) -> bool:
     return texts == ["true"]
 
 
-def answer_context(organisation_id: str, actor_id: str, key: str) -> str:
-    """What a sealed answer is bound to."""
-    return f"answer:{organisation_id}:{actor_id}:{key}"
-
-
-def _context(row: IdempotentAnswer) -> str:
-    return answer_context(row.organisation_id, row.actor_id, row.key)
-
-
 def _still_running() -> Conflict:
     message = "The first request with this Idempotency-Key is still running. Try again in a moment."
     return Conflict(message, code="STILL_RUNNING")
@@ -175,5 +166,5 @@ def _replayed(actor: Actor, row: IdempotentAnswer) -> HttpResponse:
     headers = dict(row.headers)
     if not allows(actor.role, Role(headers.pop(ROLE))):
         raise Forbidden("Your role has changed since this request was answered, and does not allow it any more.")
-    body = secrets.unseal(bytes(row.body).decode(), context=_context(row))
+    body = secrets.unseal(bytes(row.body).decode(), context=row.seal_context)
     return HttpResponse(body, status=row.status, headers={**headers, "Idempotent-Replayed": "true"})

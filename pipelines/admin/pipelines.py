@@ -11,6 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts.admin.console import Question, actor_of, rehearse, require, role_of, told
+from accounts.admin.forms import blame
 from accounts.errors import Refused
 from accounts.moments import read_moment
 from accounts.roles import Role, allows
@@ -104,7 +105,7 @@ class PipelineAdmin(PipelineExports):
             try:
                 pipeline = create_pipeline(actor=actor_of(request), **fields)
             except Refused as refusal:
-                form.add_error(None, refusal.message)
+                blame(form, refusal)
             else:
                 with told(request, f"{pipeline.name} is here."):
                     return HttpResponseRedirect(address_of(pipeline))
@@ -124,7 +125,7 @@ class PipelineAdmin(PipelineExports):
                     actor=actor_of(request), pipeline_id=key, fields=fields, labels=labels, expected=tag or "none"
                 )
             except Refused as refusal:
-                form.add_error(None, refusal.message)
+                blame(form, refusal)
             else:
                 with told(request, f"{fields['name']} is saved."):
                     return HttpResponseRedirect(address_of(pipeline))
@@ -171,9 +172,7 @@ class PipelineAdmin(PipelineExports):
                     enabled=form.cleaned_data["enabled"],
                 )
             except Refused as refusal:
-                reasons = [refusal.message, *(detail.message for detail in refusal.details)]
-                for reason in dict.fromkeys(reasons):
-                    form.add_error(None, reason)
+                blame(form, refusal)
             else:
                 with told(request, f"{pin.template.name} is on {pipeline.name}."):
                     return HttpResponseRedirect(address_of(pipeline))
@@ -197,8 +196,7 @@ class PipelineAdmin(PipelineExports):
                     expected=said["tag"] or "none",
                 )
             except Refused as refusal:
-                for reason in dict.fromkeys([refusal.message, *(detail.message for detail in refusal.details)]):
-                    form.add_error(None, reason)
+                blame(form, refusal)
             else:
                 with told(request, f"{form.cleaned_data['key']} is set."):
                     return HttpResponseRedirect(address_of(pipeline))

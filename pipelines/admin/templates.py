@@ -13,7 +13,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts.admin.console import Question, actor_of, rehearse, require, role_of, told
-from accounts.errors import Refused, Stale
+from accounts.admin.forms import blame
+from accounts.errors import Refused
 from accounts.roles import Role, allows
 from integrations.admin.forms import NewTemplateForm, TemplateForm, vendor_name
 from integrations.models import Template
@@ -134,7 +135,7 @@ class TemplateAdmin(TemplateExports, RevisionPages):
             try:
                 template = create_template(actor=actor_of(request), **form.cleaned_data)
             except Refused as refusal:
-                _tell(form, refusal)
+                blame(form, refusal)
             else:
                 with told(request, f"{template.name} is here. Give it its first revision."):
                     return HttpResponseRedirect(reverse("admin:integrations_template_revise", args=[template.pk]))
@@ -150,7 +151,7 @@ class TemplateAdmin(TemplateExports, RevisionPages):
             try:
                 update_template(actor=actor_of(request), template_id=key, **fields, expected=tag)
             except Refused as refusal:
-                _tell(form, refusal)
+                blame(form, refusal)
             else:
                 with told(request, f"{fields['name']} is saved."):
                     return HttpResponseRedirect(address_of(template))
@@ -213,14 +214,3 @@ def address_of(template: Template) -> str:
 def _pins_link(query: str, count: int, of: str) -> SafeString:
     address = f"{reverse('admin:pipelines_pin_changelist')}?{query}"
     return format_html('<a href="{}">{}<span class="sr-only"> {}</span></a>', address, count, of)
-
-
-def _tell(form: Any, refusal: Refused) -> None:
-    """Each reason at its field; what was typed stays, also when somebody else was faster."""
-    if isinstance(refusal, Stale):
-        form.add_error(None, f"{refusal.message} What you typed is still here.")
-        return
-    for detail in refusal.details:
-        form.add_error(detail.field if detail.field in form.fields else None, detail.message)
-    if not refusal.details:
-        form.add_error(None, refusal.message)

@@ -14,7 +14,6 @@ from accounts.credentials import access_token
 from accounts.models import ApiToken, IdempotentAnswer, Organisation, User
 from accounts.roles import Role
 from accounts.users import update_user
-from config.rest.writes import answer_context
 from integrations import secrets
 from pipelines.api import pins
 from pipelines.api import pipelines as door
@@ -123,7 +122,7 @@ def test_a_stored_answer_is_sealed(boss: Api) -> None:
     shown = boss.post("tokens", {"name": "Secret", "scope": "viewer"}, Idempotency_Key=KEY).json()["token"]
     row = IdempotentAnswer.objects.get()
     assert shown.encode() not in bytes(row.body)
-    opened = secrets.unseal(bytes(row.body).decode(), context=answer_context(row.organisation_id, row.actor_id, KEY))
+    opened = secrets.unseal(bytes(row.body).decode(), context=row.seal_context)
     assert json.loads(opened)["token"] == shown
 
 
