@@ -118,7 +118,9 @@ def test_every_make_target_named_exists() -> None:
 
 
 def test_make_alone_lists_every_target() -> None:
-    listed = subprocess.run(["make", "--no-print-directory"], check=True, capture_output=True, cwd=ROOT, text=True).stdout
+    listed = subprocess.run(
+        ["make", "--no-print-directory"], check=True, capture_output=True, cwd=ROOT, text=True
+    ).stdout
     there = re.findall(r"^([a-z-]+):(?!=)", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert re.findall(r"^make ([a-z-]+) +\S", listed, re.MULTILINE) == there
 
