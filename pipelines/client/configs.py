@@ -1,0 +1,161 @@
+"""What a pipeline is to run, as the control plane says it and as a processor keeps it."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+DAMAGED = "The config does not match its hash: it was altered on its way here."
+UNRESOLVABLE = "The control plane could not resolve it."
+
+canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+
+
+class Unreadable(Exception):
+    """An answer, or a part of it, is not what the control plane sends. Nothing has been taken from it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Integration:
+    """One vendor to deliver to. `config` is complete, with its secrets in plain text: do not change it or log it.
+
+    `kept` is empty, or says why this is the last good config and not the one that the control plane names now;
+    `refused_hash` is the hash of the latter, if it has one.
+    """
+
+    id: str
+    integration_id: str
+    vendor: str
+    revision_id: str
+    revision_number: int
+    delivery_mode: str
+    config: Mapping[str, Any] = field(repr=False)
+    config_hash: str
+    kept: str = ""
+    refused_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """An integration that the control plane names and that cannot run, and of which nothing good was there before."""
+
+    id: str
+    integration_id: str
+    vendor: str
+    revision_id: str
+    revision_number: int
+    reason: str
+    config_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineConfig:
+    """All that one pipeline is to run: deliver to each of `integrations`, and to nothing else.
+
+    A disabled pipeline has none. `held` says that a snapshot no longer had this pipeline, and that it runs on all the
+    same: see `pipelines.client.running`. `line` is what goes to the disk.
+    """
+
+    pipeline_id: str
+    pipeline_key: str
+    version: int
+    enabled: bool
+    integrations: tuple[Integration, ...]
+    rejected: tuple[Rejection, ...] = ()
+    held: bool = False
+    line: bytes = field(default=b"", repr=False, compare=False)
+
+    @property
+    def troubled(self) -> bool:
+        """Whether a part of it is not what the control plane means it to be."""
+        return bool(self.rejected) or any(integration.kept for integration in self.integrations)
+
+
+def parse_pipeline(line: bytes, running: Mapping[str, PipelineConfig]) -> PipelineConfig:
+    """What is to run of a pipeline, from the object that the control plane sends for it, or from what is on the disk.
+
+    Where one of its integrations cannot run, what is `running` of it now, by pipeline, goes on. Raises Unreadable.
+    """
+    try:
+        said = json.loads(line)
+        before = running.get(said["pipeline_id"])
+        enabled = said["enabled"] is True
+        found = [_settled(entry, before) for entry in said["integrations"]] if enabled else []
+        config = PipelineConfig(
+            pipeline_id=said["pipeline_id"],
+            pipeline_key=said["pipeline_key"],
+            version=int(said["version"]),
+            enabled=enabled,
+            integrations=tuple(entry for entry in found if isinstance(entry, Integration)),
+            rejected=tuple(entry for entry in found if isinstance(entry, Rejection)),
+            held=said.get("held") is True,
+            line=line,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):  # the cause stays out: it can quote what is secret
+        raise Unreadable("What should be the config of a pipeline is not one.") from None
+    return _with_own_line(config) if config.troubled else config
+
+
+def hold(config: PipelineConfig) -> PipelineConfig:
+    """The same, marked as no longer named by the control plane."""
+    return _with_own_line(replace(config, held=True))
+
+
+def is_digest_of(config_hash: str, config: Any) -> bool:
+    """Whether the first part of the hash, before its dash, is the SHA-256 of the config.
+
+    The config is written as the control plane writes it for this: `json.dumps` with sorted keys, no white space, ASCII.
+    """
+    digest = hashlib.sha256(canonical(config).encode("ascii")).hexdigest()
+    return config_hash.partition("-")[0] == digest
+
+
+def _settled(said: Any, before: PipelineConfig | None) -> Integration | Rejection:
+    reason = _fault(said)
+    if not reason:
+        return _integration(said)
+    running = before.integrations if before else ()
+    last = next((integration for integration in running if integration.id == said["id"]), None)
+    refused = said.get("config_hash") or ""
+    if last is not None:
+        return replace(last, kept=reason, refused_hash=refused)
+    names = {name: said[name] for name in ("id", "integration_id", "vendor", "revision_id", "revision_number")}
+    return Rejection(**names, reason=reason, config_hash=refused)
+
+
+def _fault(said: Any) -> str:
+    """Why this cannot run, empty if it can."""
+    if said["state"] != "ok":
+        return str(said.get("reason") or UNRESOLVABLE)
+    return "" if is_digest_of(said["config_hash"], said["config"]) else DAMAGED
+
+
+def _integration(said: Any) -> Integration:
+    return Integration(
+        id=said["id"],
+        integration_id=said["integration_id"],
+        vendor=said["vendor"],
+        revision_id=said["revision_id"],
+        revision_number=said["revision_number"],
+        delivery_mode=said["delivery_mode"],
+        config=said["config"],
+        config_hash=said["config_hash"],
+        kept=said.get("kept", ""),
+        refused_hash=said.get("refused_hash", ""),
+    )
+
+
+def _with_own_line(config: PipelineConfig) -> PipelineConfig:
+    """With a line that says what runs, where that differs from what the control plane said."""
+    kept = [{**asdict(entry), "state": "ok"} for entry in config.integrations]
+    rejected = [{**asdict(entry), "state": "unresolvable"} for entry in config.rejected]
+    said = {
+        "pipeline_id": config.pipeline_id,
+        "pipeline_key": config.pipeline_key,
+        "version": config.version,
+        "enabled": config.enabled,
+        "integrations": [*kept, *rejected],
+        "held": config.held,
+    }
+    return replace(config, line=json.dumps(said).encode("ascii"))
