@@ -1,9 +1,12 @@
 """Reading the feed over HTTP: what the control plane says, or one of four ways in which it does not."""
 
 import json
+import re
+import ssl
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from http import HTTPStatus
 from socket import SHUT_RDWR, socket
 from typing import Any
@@ -68,8 +71,13 @@ class Feed:
     """What a token may read. Every method raises Unavailable, Refused and Unreadable."""
 
     def __init__(self, url: str, token: str) -> None:
+        """Raises ValueError."""
+        if not re.match(r"https?://[^/\s]", url):
+            raise ValueError("The address of the control plane must begin with http:// or https:// and a host name.")
+        if not re.fullmatch(r"[!-~]+", token):  # else a later complaint about the header would quote it
+            raise ValueError("What should be the token is none: it is empty, or holds blanks or other such characters.")
         headers = {"Authorization": f"Bearer {token}", "User-Agent": "pinion-client"}
-        self.http = httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT)
+        self.http = httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT, verify=_trusted())
 
     def changes(self, epoch: str, since: int, after: str | None = None) -> Page:
         """Raises Gone."""
@@ -122,6 +130,12 @@ class Stream:
         connection = self._answer.extensions["network_stream"].get_extra_info("socket")
         with suppress(OSError):  # it may have ended by itself meanwhile
             socket.shutdown(connection, SHUT_RDWR)
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """Whom TLS trusts: read once, since it takes a tenth of a second."""
+    return httpx.create_ssl_context()
 
 
 @contextmanager
