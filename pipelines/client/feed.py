@@ -24,6 +24,7 @@ PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY
 
 HEARTBEAT = 15.0  # seconds between which the stream says something, if only that it is there
 TIMEOUT = httpx.Timeout(10.0, connect=3.0)
+SNAPSHOT_TIMEOUT = httpx.Timeout(10.0, connect=3.0, read=30.0)  # it may have to wait for its turn
 STREAM_TIMEOUT = httpx.Timeout(10.0, connect=3.0, read=2 * HEARTBEAT)
 
 
@@ -93,7 +94,7 @@ class Feed:
 
     @contextmanager
     def snapshot(self) -> Generator[Snapshot]:
-        with _faults(), self.http.stream("GET", SNAPSHOT) as answer:
+        with _faults(), self.http.stream("GET", SNAPSHOT, timeout=SNAPSHOT_TIMEOUT) as answer:
             lines = _split(_checked(answer).iter_bytes())
             head = _object(next(lines, b""))
             yield Snapshot(_text(head, "epoch"), _number(head, "version"), _counted(lines))
