@@ -69,7 +69,9 @@ class Client:
         shelf = Shelf(Store(store, token) if store else None)
         self._follower = Follower(self._feed, shelf, self._stopping, self._took)
         self._reports = Reports(instance, self.config) if instance else None
-        bodies = {self._follow: poll_seconds, self._listen: poll_seconds, self._report: report_seconds}
+        bodies = {self._follow: poll_seconds, self._listen: poll_seconds}
+        if self._reports is not None:
+            bodies[self._report] = report_seconds
         self._threads = [
             threading.Thread(target=body, args=[Pace(seconds)], name=f"pinion{body.__name__}", daemon=True)
             for body, seconds in bodies.items()
