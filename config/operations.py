@@ -52,6 +52,7 @@ OPERATIONS: Mapping[str, Mapping[str, str]] = {
         "DELETE": "remove_pipeline_integration",
     },
     "/v1/admin/pipeline-integrations": {"GET": "list_all_pipeline_integrations"},
+    "/v1/runtime/reports": {"POST": "send_report"},
     "/livez": {"GET": "check_liveness"},
     "/readyz": {"GET": "check_readiness"},
 }
@@ -63,6 +64,7 @@ TAGS = [
         "description": "Which vendors receive events from which pipeline, at which revision.",
     },
     {"name": "Pipelines", "description": "Pipelines, their parameters, what they run and ran."},
+    {"name": "Runtime", "description": "What event processors load, and what they say they run."},
     {"name": "Templates", "description": "Integrations, each defined once and versioned as immutable revisions."},
     {"name": "Catalogue", "description": "The vendors this build knows."},
     {"name": "Users and tokens", "description": "Who may act: people, and the tokens of programs."},
@@ -82,6 +84,7 @@ TAG_OF = (
     ("/v1/admin/pipeline-integrations", "Pipeline integrations"),
     (PINS, "Pipeline integrations"),
     ("/v1/admin/pipelines", "Pipelines"),
+    ("/v1/runtime", "Runtime"),
     ("/livez", "Health"),
     ("/readyz", "Health"),
 )
@@ -96,6 +99,8 @@ ENUM_NAMES = {
     "FieldType": ["string", "secret", "integer", "number", "boolean", "enum", "object"],
     "PipelineType": "pipelines.models.PipelineType.values",
     "HistorySubject": "pipelines.models.Subject.values",
+    "Claim": "pipelines.models.Claim.values",
+    "ReportStatus": ["accepted", "repeated"],
     "PinState": ["ok", "unresolvable"],
     "ChangeKind": ["added", "removed", "changed"],
     "LifeStatus": ["ok"],

@@ -26,3 +26,19 @@ ASSIGN = OpenApiExample(
 )
 UPDATE = OpenApiExample("Deploy a new revision", {"revision_id": "rev_new456", "enabled": True}, request_only=True)
 REMOVED = OpenApiExample("Removed", {"status": "removed"}, response_only=True)
+REPORT = OpenApiExample(
+    "One integration, and its figures",
+    {
+        "instance": "eu-1",
+        "run": "4f1c0d9a7b2e4c55a1d3",
+        "sequence": 1,
+        "started_at": "2026-02-25T14:00:00Z",
+        "integrations": [
+            {"id": "pi_abc123", "revision_id": "rev_xyz789", "config_hash": "9f86d081884c7d65", "state": "applied"}
+        ],
+        "stopped": [],
+        "deliveries": [{"id": "pi_abc123", "revision_id": "rev_xyz789", "delivered": 120, "failed": 3}],
+    },
+    request_only=True,
+)
+RECEIPT = OpenApiExample("Taken", {"status": "accepted", "resend": False, "ignored": []}, response_only=True)
