@@ -15,6 +15,7 @@ from integrations.api.revisions import RevisionEndpoint
 from pipelines.api.pins import FleetEndpoint, PinEndpoint
 from pipelines.api.pipelines import HistoryEndpoint, ParameterEndpoint, PipelineEndpoint
 from pipelines.api.reports import ReportEndpoint
+from pipelines.api.status import StatusEndpoint
 from pipelines.api.tokens import TokenEndpoint
 from pipelines.api.usages import DiffEndpoint, UsageEndpoint, UsedTemplateEndpoint
 
@@ -48,6 +49,7 @@ urlpatterns = [
     path(PIPELINES, PipelineEndpoint.as_view(LIST)),
     path(f"{PIPELINES}/<str:id>", PipelineEndpoint.as_view(ONE)),
     path(f"{PIPELINES}/<str:id>/config", PipelineEndpoint.as_view({"get": "config"})),
+    path(f"{PIPELINES}/<str:id>/status", StatusEndpoint.as_view({"get": "retrieve"})),
     path(f"{PIPELINES}/<str:id>/history", HistoryEndpoint.as_view({"get": "list"})),
     path(
         f"{PIPELINES}/<str:id>/parameters/<str:key>",
