@@ -263,8 +263,8 @@ def test_of_many_instances_the_first_hundred_are_listed_and_all_are_counted(
 
 def fleet_of(organisation: Organisation, api: Api, size: int) -> tuple[Pipeline, list[Pin]]:
     """A pipeline with as many pins as said, all of them spoken of by as many instances."""
-    pipeline = PipelineFactory(organisation=organisation, parameters=wishes(ga4_measurement_id="G-AAAA"))
-    pins = [
+    pipeline: Pipeline = PipelineFactory(organisation=organisation, parameters=wishes(ga4_measurement_id="G-AAAA"))
+    pins: list[Pin] = [
         PinFactory(
             organisation=organisation,
             pipeline=pipeline,
