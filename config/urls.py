@@ -14,6 +14,8 @@ from integrations.api.catalogue import CatalogueEndpoint
 from integrations.api.revisions import RevisionEndpoint
 from pipelines.api.pins import FleetEndpoint, PinEndpoint
 from pipelines.api.pipelines import HistoryEndpoint, ParameterEndpoint, PipelineEndpoint
+from pipelines.api.reports import ReportEndpoint
+from pipelines.api.status import StatusEndpoint
 from pipelines.api.tokens import TokenEndpoint
 from pipelines.api.usages import DiffEndpoint, UsageEndpoint, UsedTemplateEndpoint
 
@@ -47,6 +49,7 @@ urlpatterns = [
     path(PIPELINES, PipelineEndpoint.as_view(LIST)),
     path(f"{PIPELINES}/<str:id>", PipelineEndpoint.as_view(ONE)),
     path(f"{PIPELINES}/<str:id>/config", PipelineEndpoint.as_view({"get": "config"})),
+    path(f"{PIPELINES}/<str:id>/status", StatusEndpoint.as_view({"get": "retrieve"})),
     path(f"{PIPELINES}/<str:id>/history", HistoryEndpoint.as_view({"get": "list"})),
     path(
         f"{PIPELINES}/<str:id>/parameters/<str:key>",
@@ -55,6 +58,7 @@ urlpatterns = [
     path(f"{PIPELINES}/<str:pipeline_id>/integrations", PinEndpoint.as_view(LIST)),
     path(f"{PIPELINES}/<str:pipeline_id>/integrations/<str:id>", PinEndpoint.as_view(ONE)),
     path("v1/admin/pipeline-integrations", FleetEndpoint.as_view({"get": "list"})),
+    path("v1/runtime/reports", ReportEndpoint.as_view({"post": "create"})),
     path("v1/openapi.json", openapi, name="openapi"),
     path("v1/docs", docs),
     path("livez", Live.as_view()),

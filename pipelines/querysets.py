@@ -1,12 +1,14 @@
 """Questions about pipelines, pins and their history, by name."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
 from django.apps import apps
+from django.conf import settings
 from django.db import models
 
 if TYPE_CHECKING:
-    from pipelines.models import HistoryEntry, Label, Pin, Pipeline
+    from pipelines.models import HistoryEntry, Label, Pin, Pipeline, Processor
 
 # A list shows of a revision its number; its config may be 256 KiB.
 HEAVY = ("config", "parameters_used", "change_summary")
@@ -98,3 +100,14 @@ class HistoryQuerySet(models.QuerySet["HistoryEntry"]):
         """What a client sees of a line, in one statement however many there are."""
         related = self.select_related("version", "before_revision__template", "after_revision__template")
         return related.defer(*(f"{side}_revision__{name}" for side in ("before", "after") for name in HEAVY))
+
+
+class ProcessorQuerySet(models.QuerySet["Processor"]):
+    def in_organisation(self, organisation_id: str) -> Self:
+        return self.filter(organisation_id=organisation_id)
+
+    def live(self, now: datetime) -> Self:
+        """Those that count: they reported lately, and their token still opens the door."""
+        unexpired = models.Q(token__expires_at=None) | models.Q(token__expires_at__gt=now)
+        seen = self.filter(last_seen_at__gt=now - settings.PROCESSOR_LIVENESS)
+        return seen.filter(unexpired, token__revoked_at=None)

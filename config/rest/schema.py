@@ -205,7 +205,9 @@ def name_enums_by_value(result: dict[str, Any], **_: Any) -> dict[str, Any]:
         for field in schema.get("properties", {}).values():
             choices = field.get("items", field)
             if "enum" in choices:
-                choices["x-spec-enum-id"] = list_hash([(value, value) for value in choices["enum"]])
+                choices["x-spec-enum-id"] = list_hash(
+                    [(value, value) for value in choices["enum"] if value is not None]
+                )
     return result
 
 

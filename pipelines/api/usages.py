@@ -15,6 +15,7 @@ from integrations.models import Revision
 from integrations.revisions import find_revision
 from pipelines.api.serializers import DiffObject, RemovedObject, UsageObject
 from pipelines.differences import compare
+from pipelines.feed.applied import running_counts
 from pipelines.models import Pipeline
 from pipelines.pins import NO_PIPELINE
 from pipelines.usages import pins_of, remove_template
@@ -69,7 +70,7 @@ class DiffEndpoint(RevisionEndpoint):
 
 
 class UsageEndpoint(RevisionEndpoint):
-    """Where a revision is pinned, oldest pin first."""
+    """Where a revision is pinned, oldest pin first; `running` says at how many live instances it runs there."""
 
     serializer_class = UsageObject
     list_name = "usages"
@@ -77,3 +78,8 @@ class UsageEndpoint(RevisionEndpoint):
 
     def get_queryset(self) -> QuerySet[Any]:
         return pins_of(self.found())
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []
+        context = {"running": running_counts(page)}
+        return self.get_paginated_response([UsageObject(pin, context=context).data for pin in page])

@@ -1,0 +1,106 @@
+"""The chart on a pin's page: delivered and failed over time, as shapes whose places are attributes, not styles."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils import timezone
+
+from pipelines.feed.figures import SPANS, Point, Span, Totals, delivery_series, revision_changes
+from pipelines.models import HistoryEntry, Pin
+
+WIDTH, HEIGHT, TOP = 720, 140, 18  # in the units of the drawing; above TOP stand the names of revisions
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One step: delivered from the ground up, failed on top of it."""
+
+    x: float
+    width: float
+    delivered_y: float
+    delivered_height: float
+    failed_y: float
+    failed_height: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The pin came to another revision; its name stands on the side where there is room for it."""
+
+    x: float
+    text_x: float
+    anchor: str
+    text: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Chart:
+    bars: Sequence[Bar]
+    moments: Sequence[Moment]
+    totals: Totals
+    since: datetime
+    most: int  # events in the highest bar
+    rows: Sequence[Point]  # the same as a table, newest first
+    width: int = WIDTH
+    height: int = HEIGHT
+    top: int = TOP
+
+
+def deliveries(pin: Pin, asked: str) -> dict[str, Any]:
+    """The chart of the last hour, day or week for the page of a pin; the hour where none of them is asked for."""
+    name = asked if asked in SPANS else "hour"
+    now, span = timezone.now(), SPANS[name]
+    points = delivery_series(pin_id=pin.pk, span=span, now=now)
+    changes = revision_changes(pin=pin, since=span.starts(now)[0])
+    return {"span": name, "chart": chart_of(points, changes, span, now)}
+
+
+def chart_of(points: Sequence[Point], changes: Iterable[HistoryEntry], span: Span, now: datetime) -> Chart:
+    """All steps of the span with what was delivered and failed in them, and the changes between them."""
+    starts = span.starts(now)
+    sums = _sums(points)
+    most = max((totals.events for totals in sums.values()), default=0)
+    bars = [_bar(place, start, sums[start], most, span) for place, start in enumerate(starts) if sums[start].events]
+    moments = [_moment(entry, starts[0], starts[-1] + span.step) for entry in changes]
+    whole = Totals(sum(totals.delivered for totals in sums.values()), sum(totals.failed for totals in sums.values()))
+    return Chart(bars, moments, whole, starts[0], most, list(reversed(points)))
+
+
+def _sums(points: Iterable[Point]) -> defaultdict[datetime, Totals]:
+    sums: defaultdict[datetime, Totals] = defaultdict(Totals)
+    for point in points:
+        held = sums[point.started_at]
+        sums[point.started_at] = Totals(held.delivered + point.totals.delivered, held.failed + point.totals.failed)
+    return sums
+
+
+def _bar(place: int, start: datetime, totals: Totals, most: int, span: Span) -> Bar:
+    slot = WIDTH / span.steps
+    scale = (HEIGHT - TOP) / most
+    good, bad = totals.delivered * scale, totals.failed * scale
+    return Bar(
+        x=round(place * slot + slot * 0.1, 1),
+        width=round(slot * 0.8, 1),
+        delivered_y=round(HEIGHT - good, 1),
+        delivered_height=round(good, 1),
+        failed_y=round(HEIGHT - good - bad, 1),
+        failed_height=round(bad, 1),
+        text=f"{_clock(start, span.step)}: {totals.delivered} delivered, {totals.failed} failed",
+    )
+
+
+def _moment(entry: HistoryEntry, since: datetime, until: datetime) -> Moment:
+    at = entry.version.created_at
+    x = round(WIDTH * ((at - since) / (until - since)), 1)
+    names = [f"v{each.number}" if each else "none" for each in (entry.before_revision, entry.after_revision)]
+    fits = x < WIDTH * 0.8
+    return Moment(x, round(x + (4 if fits else -4), 1), "start" if fits else "end", " → ".join(names), at)
+
+
+def _clock(moment: datetime, step: timedelta) -> str:
+    return moment.strftime("%Y-%m-%d" if step >= timedelta(days=1) else "%Y-%m-%d %H:%M")
