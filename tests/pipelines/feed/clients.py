@@ -22,7 +22,7 @@ class Said:
     """One answer."""
 
     status: int
-    headers: Message[str, str]
+    headers: "Message[str, str]"
     body: Any
 
     @property
