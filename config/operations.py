@@ -52,6 +52,10 @@ OPERATIONS: Mapping[str, Mapping[str, str]] = {
         "DELETE": "remove_pipeline_integration",
     },
     "/v1/admin/pipeline-integrations": {"GET": "list_all_pipeline_integrations"},
+    "/v1/runtime/pipelines/{name}": {"GET": "load_pipeline"},
+    "/v1/runtime/snapshot": {"GET": "load_snapshot"},
+    "/v1/runtime/changes": {"GET": "load_changes"},
+    "/v1/runtime/stream": {"GET": "follow_versions"},
     "/livez": {"GET": "check_liveness"},
     "/readyz": {"GET": "check_readiness"},
 }
@@ -67,6 +71,7 @@ TAGS = [
     {"name": "Catalogue", "description": "The vendors this build knows."},
     {"name": "Users and tokens", "description": "Who may act: people, and the tokens of programs."},
     {"name": "Audit log", "description": "Who did what, and when."},
+    {"name": "Runtime feed", "description": "What event processors load. It takes a processor token."},
     {"name": "Health", "description": "For whoever watches this process."},
 ]
 
@@ -82,6 +87,7 @@ TAG_OF = (
     ("/v1/admin/pipeline-integrations", "Pipeline integrations"),
     (PINS, "Pipeline integrations"),
     ("/v1/admin/pipelines", "Pipelines"),
+    ("/v1/runtime/", "Runtime feed"),
     ("/livez", "Health"),
     ("/readyz", "Health"),
 )
