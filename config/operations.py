@@ -54,6 +54,10 @@ OPERATIONS: Mapping[str, Mapping[str, str]] = {
     },
     "/v1/admin/pipeline-integrations": {"GET": "list_all_pipeline_integrations"},
     "/v1/runtime/reports": {"POST": "send_report"},
+    "/v1/runtime/pipelines/{name}": {"GET": "load_pipeline"},
+    "/v1/runtime/snapshot": {"GET": "load_snapshot"},
+    "/v1/runtime/changes": {"GET": "load_changes"},
+    "/v1/runtime/stream": {"GET": "follow_versions"},
     "/livez": {"GET": "check_liveness"},
     "/readyz": {"GET": "check_readiness"},
 }
