@@ -39,6 +39,9 @@ SECURE_SSL_REDIRECT: bool = env.bool("SECURE_SSL_REDIRECT", default=not DEBUG)
 SECURE_HSTS_SECONDS: int = env.int(
     "SECURE_HSTS_SECONDS", default=0 if DEBUG else 31_536_000, validate=validate.Range(0)
 )
+FEED_RETENTION_DAYS: int = env.int("FEED_RETENTION_DAYS", default=30, validate=validate.Range(1, 36_500))
+FEED_HEARTBEAT_SECONDS: int = env.int("FEED_HEARTBEAT_SECONDS", default=10, validate=validate.Range(1, 15))
+FEED_CACHE_MB: int = env.int("FEED_CACHE_MB", default=64, validate=validate.Range(1, 1_000_000))
 LOG_LEVEL: str = env.str("LOG_LEVEL", default="INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"]))
 settle(env)
 

@@ -33,6 +33,11 @@ def config_hash(*, pin_id: str, revision_id: str, config: JSON) -> str:
     with nothing stored.
     """
     digest = hashlib.sha256(canonical(config)).hexdigest()
+    return sealed(pin_id=pin_id, revision_id=revision_id, digest=digest)
+
+
+def sealed(*, pin_id: str, revision_id: str, digest: str) -> str:
+    """The hash of a config whose digest is known already."""
     return f"{digest}-{_seal(settings.SECRET_KEY, pin_id, revision_id, digest)}"
 
 
