@@ -21,7 +21,7 @@ def tell(name: str, table: str, events: str, payload: str) -> list[str]:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("pipelines", "0002_rules"), ("accounts", "0002_rules")]
+    dependencies = [("pipelines", "0003_reports"), ("accounts", "0002_rules")]
 
     operations = [
         statements(
