@@ -53,9 +53,10 @@ def test_an_answer_costs_little_more_than_none(
     with served_on_one_core(APPLICATION, DATABASE_URL=committed_db) as (ours, _):
         tag, length = first_answer(ours, path, bearer)
         request = request_for(path, **bearer, **({"If_None_Match": tag} if kind == "304" else {}))
-        with served_on_one_core(
-            "tests.benchmarks.bare:constant", BARE_LENGTH=str(length if kind == "200" else 0)
-        ) as (bare, _):
+        with served_on_one_core("tests.benchmarks.bare:constant", BARE_LENGTH=str(length if kind == "200" else 0)) as (
+            bare,
+            _,
+        ):
             ratios, rates = [], []
             for _ in range(ROUNDS):
                 theirs = requests_per_second(bare, request, kind.encode(), connections, SECONDS)

@@ -192,6 +192,31 @@ def test_a_pin_that_cannot_be_filled_in_is_never_in_sync(
     assert [reason["code"] for reason in served["reasons"]] == ["missing_parameter"]
 
 
+@pytest.mark.parametrize("sealed", ["secret of the revision", "secret parameter"])
+def test_a_secret_that_cannot_be_opened_is_told_of_its_integration_alone(
+    viewer: Api, processor: Api, organisation: Organisation, settings: Any, sealed: str
+) -> None:
+    pipeline = PipelineFactory(organisation=organisation, parameters=wishes({"token": SECRET}, secret=True))
+    vendor, config = (
+        ("meta_capi", CONFIGS["meta_capi"])
+        if sealed == "secret of the revision"
+        else ("webhook", {"url": "https://{{pipeline_param.token}}.example.com"})
+    )
+    template = TemplateFactory(organisation=organisation, vendor=vendor, config=config)
+    pin = PinFactory(organisation=organisation, pipeline=pipeline, template=template)
+    beside = PinFactory(
+        organisation=organisation,
+        pipeline=pipeline,
+        template=TemplateFactory(organisation=organisation, vendor="webhook"),
+    )
+    send(processor, integrations=[runs(beside)])
+    settings.PINION_SECRET_KEYS = {"another": bytes(range(1, 33))}
+    assert state(viewer, beside) == ("in_sync", 1, 1)
+    assert state(viewer, pin) == ("pending", 0, 1)
+    served = status(viewer, pin)["served"]
+    assert (served["state"], [reason["code"] for reason in served["reasons"]]) == ("unresolvable", ["unreadable"])
+
+
 def test_a_changed_parameter_is_a_change_to_what_is_served(
     viewer: Api, processor: Api, organisation: Organisation
 ) -> None:
