@@ -16,7 +16,7 @@ from pipelines.api.feed import FeedEndpoint
 from pipelines.api.pins import FleetEndpoint, PinEndpoint
 from pipelines.api.pipelines import HistoryEndpoint, ParameterEndpoint, PipelineEndpoint
 from pipelines.api.reports import ReportEndpoint
-from pipelines.api.status import StatusEndpoint
+from pipelines.api.status import DeliveryEndpoint, StatusEndpoint
 from pipelines.api.tokens import TokenEndpoint
 from pipelines.api.usages import DiffEndpoint, UsageEndpoint, UsedTemplateEndpoint
 
@@ -58,6 +58,10 @@ urlpatterns = [
     ),
     path(f"{PIPELINES}/<str:pipeline_id>/integrations", PinEndpoint.as_view(LIST)),
     path(f"{PIPELINES}/<str:pipeline_id>/integrations/<str:id>", PinEndpoint.as_view(ONE)),
+    path(
+        f"{PIPELINES}/<str:pipeline_id>/integrations/<str:id>/deliveries",
+        DeliveryEndpoint.as_view({"get": "retrieve"}),
+    ),
     path("v1/admin/pipeline-integrations", FleetEndpoint.as_view({"get": "list"})),
     path("v1/runtime/reports", ReportEndpoint.as_view({"post": "create"})),
     path("v1/runtime/pipelines/<str:name>", FeedEndpoint.as_view({"get": "pipeline"})),

@@ -2,16 +2,18 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from math import inf
 from typing import Any
 
 from django.utils import timezone
 
-from pipelines.feed.figures import SPANS, Point, Span, Totals, delivery_series, revision_changes
+from pipelines.feed.figures import SPANS, Point, Span, Totals, delivery_series, revision_changes, sum_of
 from pipelines.models import HistoryEntry, Pin
 
 WIDTH, HEIGHT, TOP = 720, 140, 18  # in the units of the drawing; above TOP stand the names of revisions
+NAME_WIDTH = 72  # of a change of revision
 
 
 @dataclass(frozen=True)
@@ -29,13 +31,14 @@ class Bar:
 
 @dataclass(frozen=True)
 class Moment:
-    """The pin came to another revision; its name stands on the side where there is room for it."""
+    """The pin came to another revision; it is named on the side where there is room, if there is any before the next."""
 
     x: float
     text_x: float
     anchor: str
     text: str
     at: datetime
+    named: bool = True
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ def deliveries(pin: Pin, asked: str) -> dict[str, Any]:
     name = asked if asked in SPANS else "hour"
     now, span = timezone.now(), SPANS[name]
     points = delivery_series(pin_id=pin.pk, span=span, now=now)
-    changes = revision_changes(pin=pin, since=span.starts(now)[0])
+    changes = revision_changes(pin=pin, since=span.starts(now)[0], until=now)
     return {"span": name, "chart": chart_of(points, changes, span, now)}
 
 
@@ -66,16 +69,14 @@ def chart_of(points: Sequence[Point], changes: Iterable[HistoryEntry], span: Spa
     sums = _sums(points)
     most = max((totals.events for totals in sums.values()), default=0)
     bars = [_bar(place, start, sums[start], most, span) for place, start in enumerate(starts) if sums[start].events]
-    moments = [_moment(entry, starts[0], starts[-1] + span.step) for entry in changes]
-    whole = Totals(sum(totals.delivered for totals in sums.values()), sum(totals.failed for totals in sums.values()))
-    return Chart(bars, moments, whole, starts[0], most, list(reversed(points)))
+    moments = _apart([_moment(entry, starts[0], starts[-1] + span.step) for entry in changes])
+    return Chart(bars, moments, sum_of(sums.values()), starts[0], most, list(reversed(points)))
 
 
 def _sums(points: Iterable[Point]) -> defaultdict[datetime, Totals]:
     sums: defaultdict[datetime, Totals] = defaultdict(Totals)
     for point in points:
-        held = sums[point.started_at]
-        sums[point.started_at] = Totals(held.delivered + point.totals.delivered, held.failed + point.totals.failed)
+        sums[point.started_at] = sum_of([sums[point.started_at], point.totals])
     return sums
 
 
@@ -100,6 +101,13 @@ def _moment(entry: HistoryEntry, since: datetime, until: datetime) -> Moment:
     names = [f"v{each.number}" if each else "none" for each in (entry.before_revision, entry.after_revision)]
     fits = x < WIDTH * 0.8
     return Moment(x, round(x + (4 if fits else -4), 1), "start" if fits else "end", " → ".join(names), at)
+
+
+def _apart(moments: Sequence[Moment]) -> list[Moment]:
+    """Of names that would lie on one another only the last stands; the table has them all."""
+    following = [*(moment.x for moment in moments[1:]), inf]
+    pairs = zip(moments, following, strict=False)  # no moment: nothing follows
+    return [replace(moment, named=after - moment.x >= NAME_WIDTH) for moment, after in pairs]
 
 
 def _clock(moment: datetime, step: timedelta) -> str:

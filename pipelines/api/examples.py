@@ -87,3 +87,24 @@ STATUS = OpenApiExample(
     },
     response_only=True,
 )
+DELIVERIES = OpenApiExample(
+    "The last hour",
+    {
+        "span": "hour",
+        "since": "2026-02-25T13:32:00Z",
+        "until": "2026-02-25T14:31:20Z",
+        "step_seconds": 60,
+        "delivered": 120,
+        "failed": 3,
+        "points": [
+            {
+                "started_at": "2026-02-25T14:30:00Z",
+                "revision_id": "rev_xyz789",
+                "revision_number": 3,
+                "delivered": 120,
+                "failed": 3,
+            }
+        ],
+    },
+    response_only=True,
+)

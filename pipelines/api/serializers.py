@@ -248,21 +248,6 @@ class PipelineConfigObject(serializers.Serializer[Any]):
     integrations = ResolvedPinObject(many=True)
 
 
-class UsageObject(serializers.Serializer[Pin]):
-    """A pin of the revision. Wants `running` in its context: at how many instances the revision runs, by pin."""
-
-    id = serializers.CharField()
-    pipeline_id = serializers.CharField()
-    pipeline_name = serializers.CharField(source="pipeline.name")
-    enabled = serializers.BooleanField()
-    running = serializers.SerializerMethodField()
-    updated_at = serializers.DateTimeField()
-
-    def get_running(self, pin: Pin) -> int:
-        counts: dict[str, int] = self.context["running"]
-        return counts.get(pin.pk, 0)
-
-
 class TokenCreateBody(Body):
     name = Name()
     scope = Choice(choices=SCOPES)

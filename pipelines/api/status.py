@@ -3,22 +3,26 @@
 from typing import Any
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema, extend_schema_serializer
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_serializer
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.api.endpoints import Endpoint
 from accounts.api.permissions import IsViewer
+from accounts.errors import Detail, Malformed
 from pipelines.api import examples
 from pipelines.api.serializers import ReasonObject
 from pipelines.feed.applied import Instance, PinStatus, pin_statuses
+from pipelines.feed.figures import SPANS, delivery_series, sum_of
 from pipelines.feed.hashes import fingerprint
 from pipelines.feed.states import State, Verdict
 from pipelines.models import Claim, Pin, Pipeline
-from pipelines.pins import NO_PIPELINE
+from pipelines.pins import NO_PIN, NO_PIPELINE, require_pipeline
 
 SHOWN = 100  # instances of one pin, those first that need someone
+SPAN = OpenApiParameter("span", str, enum=list(SPANS), default="hour", description="How far to look back.")
 
 
 class PinnedObject(serializers.Serializer[Any]):
@@ -73,6 +77,27 @@ class PipelineStatusObject(serializers.Serializer[Any]):
     integrations = PinStatusObject(many=True)
 
 
+class PointObject(serializers.Serializer[Any]):
+    """The events of one step at one revision; steps without events are left out."""
+
+    started_at = serializers.DateTimeField()
+    revision_id = serializers.CharField()
+    revision_number = serializers.IntegerField()
+    delivered = serializers.IntegerField(source="totals.delivered")
+    failed = serializers.IntegerField(source="totals.failed")
+
+
+@extend_schema_serializer(component_name="Deliveries", examples=[examples.DELIVERIES])
+class DeliveriesObject(serializers.Serializer[Any]):
+    span = serializers.ChoiceField(choices=list(SPANS))
+    since = serializers.DateTimeField()
+    until = serializers.DateTimeField()
+    step_seconds = serializers.IntegerField()
+    delivered = serializers.IntegerField(source="totals.delivered")
+    failed = serializers.IntegerField(source="totals.failed")
+    points = PointObject(many=True)
+
+
 class StatusEndpoint(Endpoint):
     permission_classes = (IsViewer,)
     serializer_class = PipelineStatusObject
@@ -101,6 +126,42 @@ class StatusEndpoint(Endpoint):
             "integrations": [_status(status) for status in pin_statuses(pins)],
         }
         return Response(PipelineStatusObject(shown).data)
+
+
+class DeliveryEndpoint(Endpoint):
+    permission_classes = (IsViewer,)
+    serializer_class = DeliveriesObject
+    missing = NO_PIN
+    pagination_class = None
+    parameters = {"retrieve": ("span",)}
+
+    def get_queryset(self) -> QuerySet[Any]:
+        require_pipeline(actor=self.actor, pipeline_id=self.kwargs["pipeline_id"])
+        return Pin.objects.filter(pipeline_id=self.kwargs["pipeline_id"])
+
+    @extend_schema(responses={200: DeliveriesObject}, parameters=[SPAN])
+    def retrieve(self, request: Request, pipeline_id: str, id: str) -> Response:
+        """What processors say they delivered and failed to deliver for one integration, by revision, oldest first.
+
+        The last hour by minute, the last day by hour, or the last week by day, in UTC; the last step is not over yet.
+        An event counts in the minute in which it was reported.
+        """
+        pin, now = self.found(), timezone.now()
+        name = request.query_params.get("span", "hour")
+        if name not in SPANS:
+            message = f"span must be one of: {', '.join(SPANS)}."
+            raise Malformed(message, [Detail("span", "not_a_choice", message)])
+        span = SPANS[name]
+        points = delivery_series(pin_id=pin.pk, span=span, now=now)
+        shown = {
+            "span": name,
+            "since": span.starts(now)[0],
+            "until": now,
+            "step_seconds": int(span.step.total_seconds()),
+            "totals": sum_of(point.totals for point in points),
+            "points": points,
+        }
+        return Response(DeliveriesObject(shown).data)
 
 
 def _status(status: PinStatus) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -13,10 +14,10 @@ from integrations.api.revisions import RevisionEndpoint
 from integrations.api.templates import TemplateEndpoint
 from integrations.models import Revision
 from integrations.revisions import find_revision
-from pipelines.api.serializers import DiffObject, RemovedObject, UsageObject
+from pipelines.api.serializers import DiffObject, RemovedObject
 from pipelines.differences import compare
 from pipelines.feed.applied import running_counts
-from pipelines.models import Pipeline
+from pipelines.models import Pin, Pipeline
 from pipelines.pins import NO_PIPELINE
 from pipelines.usages import pins_of, remove_template
 
@@ -67,6 +68,21 @@ class DiffEndpoint(RevisionEndpoint):
         if pipeline is None:
             raise Invalid.because("pipeline", "unknown_pipeline", NO_PIPELINE)
         return pipeline
+
+
+class UsageObject(serializers.Serializer[Pin]):
+    """A pin of the revision. Wants `running` in its context: at how many instances the revision runs, by pin."""
+
+    id = serializers.CharField()
+    pipeline_id = serializers.CharField()
+    pipeline_name = serializers.CharField(source="pipeline.name")
+    enabled = serializers.BooleanField()
+    running = serializers.SerializerMethodField()
+    updated_at = serializers.DateTimeField()
+
+    def get_running(self, pin: Pin) -> int:
+        counts: dict[str, int] = self.context["running"]
+        return counts.get(pin.pk, 0)
 
 
 class UsageEndpoint(RevisionEndpoint):

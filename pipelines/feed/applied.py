@@ -1,20 +1,27 @@
 """What is pinned, served and running, read for any number of pins in a constant number of statements."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from django.db.models import Count, Exists, OuterRef, QuerySet
 from django.utils import timezone
 
+from accounts.errors import Detail
 from integrations.models import Revision
 from integrations.resolution import CompiledConfig
 from integrations.revisions import compiled
+from integrations.secrets import Unreadable
+from pipelines.feed.documents import NO_KEY, NO_KEY_FOR
 from pipelines.feed.hashes import config_hash
 from pipelines.feed.states import Applied, Served, Verdict, Word, conclude, judge
 from pipelines.models import Claim, Parameter, Pin, Pipeline, Processor, RunningPin
-from pipelines.preflight import plain_values
+from pipelines.preflight import plain_value
+
+Sealed = TypeVar("Sealed")
+Opened = TypeVar("Opened")
 
 
 @dataclass(frozen=True)
@@ -69,8 +76,8 @@ def served_of(pins: Iterable[Pin]) -> dict[str, Served]:
     pipelines = Pipeline.objects.filter(pk__in={pin.pipeline_id for pin in enabled}, enabled=True, deleted_at=None)
     serving = set(pipelines.values_list("pk", flat=True))
     revisions = Revision.objects.with_config().filter(pk__in={pin.revision_id for pin in enabled})
-    configs = {revision.pk: compiled(revision) for revision in revisions}
-    keys = {key for config in configs.values() for key in config.keys}
+    configs = {revision.pk: _opened(compiled, revision) for revision in revisions}
+    keys = {key for config in configs.values() if config for key in config.keys}
     values = _values(serving, keys)
     return {
         pin.pk: _served(pin, configs[pin.revision_id], values[pin.pipeline_id])
@@ -155,15 +162,29 @@ def _urgency(instance: Instance) -> tuple[int, str, int]:
     return order.index(instance.verdict), instance.processor.instance, instance.processor.pk
 
 
-def _values(pipelines: Iterable[str], keys: Iterable[str]) -> Mapping[str, dict[str, str]]:
-    """By pipeline, the values of these parameters, secrets opened."""
-    held: dict[str, list[Parameter]] = defaultdict(list)
+def _values(pipelines: Iterable[str], keys: Iterable[str]) -> Mapping[str, dict[str, str | None]]:
+    """By pipeline, the values of these parameters, secrets opened; None for one that cannot be."""
+    held: dict[str, dict[str, str | None]] = defaultdict(dict)
     for parameter in Parameter.objects.filter(pipeline__in=set(pipelines), key__in=set(keys)):
-        held[parameter.pipeline_id].append(parameter)
-    return defaultdict(dict, {pipeline_id: plain_values(found) for pipeline_id, found in held.items()})
+        held[parameter.pipeline_id][parameter.key] = _opened(plain_value, parameter)
+    return held
 
 
-def _served(pin: Pin, config: CompiledConfig, values: Mapping[str, str]) -> Served:
+def _opened(read: Callable[[Sealed], Opened], sealed: Sealed) -> Opened | None:
+    """None where the encryption key is missing: that is told of the one integration, and the page goes on."""
+    try:
+        return read(sealed)
+    except Unreadable:
+        return None
+
+
+def _served(pin: Pin, config: CompiledConfig | None, held: Mapping[str, str | None]) -> Served:
+    closed = (
+        [NO_KEY] if config is None else [NO_KEY_FOR.format(key) for key in config.keys if held.get(key, "") is None]
+    )
+    if config is None or closed:
+        return Served(pin.revision_id, None, tuple(Detail("config", "unreadable", message) for message in closed))
+    values = {key: value for key, value in held.items() if value is not None}
     if reasons := config.problems(values):
         return Served(pin.revision_id, None, reasons)
     made = config_hash(pin_id=pin.pk, revision_id=pin.revision_id, config=config.resolve(values))

@@ -4,7 +4,7 @@ Instances report in intervals, so a minute holds what was reported in it; nothin
 event was delivered.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -36,6 +36,11 @@ class Totals:
     def failure_rate(self) -> float | None:
         """The part of all events that failed; None where there was no event to judge by."""
         return self.failed / self.events if self.events else None
+
+
+def sum_of(totals: Iterable[Totals]) -> Totals:
+    every = list(totals)
+    return Totals(sum(each.delivered for each in every), sum(each.failed for each in every))
 
 
 @dataclass(frozen=True)
@@ -101,11 +106,11 @@ def delivery_series(*, pin_id: str, span: Span, now: datetime) -> list[Point]:
     return [Point(step, revision, number, Totals(int(good), int(bad))) for step, revision, number, good, bad in rows]
 
 
-def revision_changes(*, pin: Pin, since: datetime) -> list[HistoryEntry]:
+def revision_changes(*, pin: Pin, since: datetime, until: datetime) -> list[HistoryEntry]:
     """When the pin came to another revision, oldest first: one statement."""
     history = HistoryEntry.objects.filter(pipeline=pin.pipeline_id, subject=Subject.PIN, subject_id=pin.pk)
-    moved = history.exclude(before_revision=F("after_revision")).filter(version__created_at__gte=since)
-    return list(moved.with_names().order_by("pk"))
+    moved = history.exclude(before_revision=F("after_revision"))
+    return list(moved.filter(version__created_at__range=(since, until)).with_names().order_by("pk"))
 
 
 def add_figures(*, organisation_id: str, counts: Mapping[tuple[str, str], tuple[int, int]], moment: datetime) -> None:

@@ -1,5 +1,6 @@
 """What is pinned, served and running on a pipeline, as REST tells it."""
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +12,9 @@ from django.utils import timezone
 from accounts.models import ApiToken, Organisation
 from accounts.roles import Role
 from pipelines.feed.applied import applied_states, served_of
+from pipelines.feed.documents import Documents
 from pipelines.feed.hashes import config_hash, fingerprint
+from pipelines.feed.reading import heads, rows_named
 from pipelines.models import Parameter, Pin, Pipeline, RunningPin
 from pipelines.parameters import change_parameters
 from pipelines.pins import update_pin
@@ -190,6 +193,64 @@ def test_a_pin_that_cannot_be_filled_in_is_never_in_sync(
     served = status(viewer, pin)["served"]
     assert (served["state"], served["fingerprint"]) == ("unresolvable", None)
     assert [reason["code"] for reason in served["reasons"]] == ["missing_parameter"]
+
+
+@pytest.mark.parametrize("sealed", ["secret of the revision", "secret parameter"])
+def test_a_secret_that_cannot_be_opened_is_told_of_its_integration_alone(
+    viewer: Api, processor: Api, organisation: Organisation, settings: Any, sealed: str
+) -> None:
+    pipeline = PipelineFactory(organisation=organisation, parameters=wishes({"token": SECRET}, secret=True))
+    vendor, config = (
+        ("meta_capi", CONFIGS["meta_capi"])
+        if sealed == "secret of the revision"
+        else ("webhook", {"url": "https://{{pipeline_param.token}}.example.com"})
+    )
+    template = TemplateFactory(organisation=organisation, vendor=vendor, config=config)
+    pin = PinFactory(organisation=organisation, pipeline=pipeline, template=template)
+    beside = PinFactory(
+        organisation=organisation,
+        pipeline=pipeline,
+        template=TemplateFactory(organisation=organisation, vendor="webhook"),
+    )
+    send(processor, integrations=[runs(beside)])
+    settings.PINION_SECRET_KEYS = {"another": bytes(range(1, 33))}
+    assert state(viewer, beside) == ("in_sync", 1, 1)
+    assert state(viewer, pin) == ("pending", 0, 1)
+    served = status(viewer, pin)["served"]
+    assert (served["state"], [reason["code"] for reason in served["reasons"]]) == ("unresolvable", ["unreadable"])
+
+
+def test_the_hash_expected_is_the_very_one_that_the_feed_serves(organisation: Organisation) -> None:
+    """Secrets of both kinds, a cast value, what is disabled, and what cannot be filled in."""
+    pipeline = PipelineFactory(
+        organisation=organisation,
+        parameters=wishes({"token": SECRET}, secret=True) | wishes(port="8084", host="a.example"),
+    )
+    configs: list[tuple[str, Any]] = [
+        ("meta_capi", None),
+        ("webhook", {"url": "https://{{pipeline_param.host}}/{{pipeline_param.token}}", "headers": {"x": "\\{{é}}"}}),
+        ("webhook", {"url": "https://{{pipeline_param.host}}", "timeout_seconds": "{{pipeline_param.port}}"}),
+        ("ga4", None),
+    ]
+    pins = [
+        PinFactory(
+            organisation=organisation,
+            pipeline=pipeline,
+            template=TemplateFactory(organisation=organisation, vendor=vendor, config=config),
+            enabled=vendor != "ga4",
+        )
+        for vendor, config in configs
+    ]
+    Pin.objects.filter(pk=pins[3].pk).update(enabled=True)  # its parameter is missing, so no service would
+    Parameter.objects.filter(pipeline=pipeline, key="port").update(value="8085")
+    off = PinFactory(organisation=organisation, pipeline=pipeline, enabled=False)
+    rows = rows_named([pipeline.pk])
+    (document,) = Documents().of(heads([organisation.pk]), rows)
+    feed = {each["id"]: (each["state"], each["config_hash"]) for each in json.loads(document.line)["integrations"]}
+    expected = {key: (served.state, served.config_hash) for key, served in served_of(Pin.objects.all()).items()}
+    assert expected == feed
+    assert [feed[pin.pk][0] for pin in pins] == ["ok", "ok", "ok", "unresolvable"]
+    assert off.pk not in feed
 
 
 def test_a_changed_parameter_is_a_change_to_what_is_served(
