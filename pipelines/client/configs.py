@@ -2,9 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 DAMAGED = "The config does not match its hash: it was altered on its way here."
 UNRESOLVABLE = "The control plane could not resolve it."
@@ -54,52 +55,63 @@ class PipelineConfig:
     """All that one pipeline is to run: deliver to each of `integrations`, and to nothing else.
 
     A disabled pipeline has none. `held` says that a snapshot no longer had this pipeline, and that it runs on all the
-    same: see `pipelines.client.running`. `line` is what goes to the disk.
+    same: see `pipelines.client.running`. `troubled`, that some of it is not what the control plane means it to be.
+
+    A fleet is kept as the lines of JSON that it came in, a quarter of the memory of what stands in them; what a line
+    says is read when somebody asks, and kept from then on.
     """
 
     pipeline_id: str
     pipeline_key: str
     version: int
     enabled: bool
-    integrations: tuple[Integration, ...]
-    rejected: tuple[Rejection, ...] = ()
-    held: bool = False
-    line: bytes = field(default=b"", repr=False, compare=False)
+    running: int  # how many integrations
+    troubled: bool
+    held: bool
+    line: bytes = field(repr=False)
+    _read: list["_Parts"] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
-    def troubled(self) -> bool:
-        """Whether a part of it is not what the control plane means it to be."""
-        return bool(self.rejected) or any(integration.kept for integration in self.integrations)
+    def integrations(self) -> tuple[Integration, ...]:
+        return self._parts().integrations
+
+    @property
+    def rejected(self) -> tuple[Rejection, ...]:
+        return self._parts().rejected
+
+    def _parts(self) -> "_Parts":
+        if not self._read:
+            self._read.append(_parts_of(json.loads(self.line), {}, check=False))
+        return self._read[0]
+
+
+class _Parts(NamedTuple):
+    integrations: tuple[Integration, ...]
+    rejected: tuple[Rejection, ...]
 
 
 def parse_pipeline(line: bytes, running: Mapping[str, PipelineConfig]) -> PipelineConfig:
-    """What is to run of a pipeline, from the object that the control plane sends for it, or from what is on the disk.
+    """What is to run of a pipeline, from the object that the control plane sends for it.
 
     Where one of its integrations cannot run, what is `running` of it now, by pipeline, goes on. Raises Unreadable.
     """
-    try:
+    with _complaints():
         said = json.loads(line)
-        before = running.get(said["pipeline_id"])
-        enabled = said["enabled"] is True
-        found = [_settled(entry, before) for entry in said["integrations"]] if enabled else []
-        config = PipelineConfig(
-            pipeline_id=said["pipeline_id"],
-            pipeline_key=said["pipeline_key"],
-            version=int(said["version"]),
-            enabled=enabled,
-            integrations=tuple(entry for entry in found if isinstance(entry, Integration)),
-            rejected=tuple(entry for entry in found if isinstance(entry, Rejection)),
-            held=said.get("held") is True,
-            line=line,
-        )
-    except (KeyError, TypeError, ValueError, AttributeError):  # the cause stays out: it can quote what is secret
-        raise Unreadable("What should be the config of a pipeline is not one.") from None
-    return _with_own_line(config) if config.troubled else config
+        parts = _parts_of(said, running, check=True)
+        config = _config(said, line, parts)
+    return _with_own_line(config, parts) if config.troubled else config
+
+
+def restore_pipeline(line: bytes) -> PipelineConfig:
+    """The same from what is on the disk, which has been checked. Raises Unreadable."""
+    with _complaints():
+        said = json.loads(line)
+        return _config(said, line, _parts_of(said, {}, check=False))
 
 
 def hold(config: PipelineConfig) -> PipelineConfig:
     """The same, marked as no longer named by the control plane."""
-    return _with_own_line(replace(config, held=True))
+    return _with_own_line(replace(config, held=True), _Parts(config.integrations, config.rejected))
 
 
 def is_digest_of(config_hash: str, config: Any) -> bool:
@@ -111,10 +123,48 @@ def is_digest_of(config_hash: str, config: Any) -> bool:
     return config_hash.partition("-")[0] == digest
 
 
-def _settled(said: Any, before: PipelineConfig | None) -> Integration | Rejection:
-    reason = _fault(said)
-    if not reason:
-        return _integration(said)
+@contextmanager
+def _complaints() -> Generator[None]:
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError):  # the cause stays out: it can quote what is secret
+        raise Unreadable("What should be the config of a pipeline is not one.") from None
+
+
+def _config(said: Any, line: bytes, parts: _Parts) -> PipelineConfig:
+    return PipelineConfig(
+        pipeline_id=said["pipeline_id"],
+        pipeline_key=said["pipeline_key"],
+        version=int(said["version"]),
+        enabled=said["enabled"] is True,
+        running=len(parts.integrations),
+        troubled=bool(parts.rejected) or any(integration.kept for integration in parts.integrations),
+        held=said.get("held") is True,
+        line=line,
+    )
+
+
+def _parts_of(said: Any, running: Mapping[str, PipelineConfig], *, check: bool) -> _Parts:
+    """What of the integrations runs and what does not; a disabled pipeline has none."""
+    found: list[Integration | Rejection] = []
+    for entry in said["integrations"] if said["enabled"] is True else ():
+        reason = _fault(entry, check=check)
+        found.append(_instead(entry, reason, running.get(said["pipeline_id"])) if reason else _integration(entry))
+    return _Parts(
+        tuple(entry for entry in found if isinstance(entry, Integration)),
+        tuple(entry for entry in found if isinstance(entry, Rejection)),
+    )
+
+
+def _fault(said: Any, *, check: bool) -> str:
+    """Why this cannot run, empty if it can."""
+    if said["state"] != "ok":
+        return str(said.get("reason") or UNRESOLVABLE)
+    return DAMAGED if check and not is_digest_of(said["config_hash"], said["config"]) else ""
+
+
+def _instead(said: Any, reason: str, before: PipelineConfig | None) -> Integration | Rejection:
+    """The last good config of what cannot run, if there is one."""
     running = before.integrations if before else ()
     last = next((integration for integration in running if integration.id == said["id"]), None)
     refused = said.get("config_hash") or ""
@@ -122,13 +172,6 @@ def _settled(said: Any, before: PipelineConfig | None) -> Integration | Rejectio
         return replace(last, kept=reason, refused_hash=refused)
     names = {name: said[name] for name in ("id", "integration_id", "vendor", "revision_id", "revision_number")}
     return Rejection(**names, reason=reason, config_hash=refused)
-
-
-def _fault(said: Any) -> str:
-    """Why this cannot run, empty if it can."""
-    if said["state"] != "ok":
-        return str(said.get("reason") or UNRESOLVABLE)
-    return "" if is_digest_of(said["config_hash"], said["config"]) else DAMAGED
 
 
 def _integration(said: Any) -> Integration:
@@ -146,10 +189,10 @@ def _integration(said: Any) -> Integration:
     )
 
 
-def _with_own_line(config: PipelineConfig) -> PipelineConfig:
+def _with_own_line(config: PipelineConfig, parts: _Parts) -> PipelineConfig:
     """With a line that says what runs, where that differs from what the control plane said."""
-    kept = [{**asdict(entry), "state": "ok"} for entry in config.integrations]
-    rejected = [{**asdict(entry), "state": "unresolvable"} for entry in config.rejected]
+    kept = [{**asdict(entry), "state": "ok"} for entry in parts.integrations]
+    rejected = [{**asdict(entry), "state": "unresolvable"} for entry in parts.rejected]
     said = {
         "pipeline_id": config.pipeline_id,
         "pipeline_key": config.pipeline_key,

@@ -90,7 +90,7 @@ class Feed:
         """The present state of one, as one line."""
         with _faults():
             said = _object(_checked(self.http.get(f"{PIPELINES}/{pipeline_id}")).content)
-        return json.dumps(said).encode("ascii")
+        return _line(said)
 
     @contextmanager
     def snapshot(self) -> Generator[Snapshot]:
@@ -170,7 +170,7 @@ def _page(said: dict[str, Any], epoch: str) -> Page:
     changes = said.get("changes")
     if not isinstance(changes, list) or not all(isinstance(entry, dict) for entry in changes):
         raise Unreadable("The changes are no list of pipelines.")
-    there = [json.dumps(entry).encode("ascii") for entry in changes if not entry.get("removed")]
+    there = [_line(entry) for entry in changes if not entry.get("removed")]
     removed = [_text(entry, "pipeline_id") for entry in changes if entry.get("removed")]
     after = said.get("after")
     return Page(_number(said, "to_version"), after and str(after), said.get("has_more") is True, there, removed)
@@ -195,6 +195,11 @@ def _counted(lines: Iterator[bytes]) -> Iterator[bytes]:
         count, waiting = count + 1, line
     if _object(waiting).get("count") != count:
         raise Unreadable("The snapshot was cut short.")
+
+
+def _line(said: dict[str, Any]) -> bytes:
+    """As it stands in a snapshot, so that the same config is the same bytes however it came."""
+    return json.dumps(said, separators=(",", ":")).encode("ascii")
 
 
 def _object(raw: bytes) -> dict[str, Any]:

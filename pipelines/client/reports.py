@@ -1,5 +1,6 @@
 """What a processor tells the control plane: what it runs, and what it delivered. Composed here, sent elsewhere."""
 
+import json
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping
@@ -38,7 +39,7 @@ class Reports:
         self._head = {"instance": instance, "run": uuid.uuid4().hex, "started_at": _now()}
         self._find = find
         self._sequence = 0
-        self._told: dict[str, dict[str, State]] = {}
+        self._told: dict[str, dict[str, str]] = {}  # by pipeline and integration, the state as text
         self._waiting: Report | None = None
         self._lock = threading.Lock()  # for what follows; never held while anything is sent
         self._untold: dict[str, None] = {}  # pipelines of which something may be new
@@ -87,7 +88,7 @@ class Reports:
             if state is None:
                 known.pop(integration_id, None)
             else:
-                known[integration_id] = state
+                known[integration_id] = _text(state)
             if not known:
                 del self._told[pipeline_id]
 
@@ -103,7 +104,7 @@ class Reports:
         news: list[tuple[str, str, State | None]] = []
         while len(news) < MOST and (pipeline_id := self._next_untold()):
             known, states = self._told.get(pipeline_id, {}), _states(self._find(pipeline_id))
-            differing = [(name, state) for name, state in states.items() if known.get(name) != state]
+            differing = [(name, state) for name, state in states.items() if known.get(name) != _text(state)]
             found = [*differing, *((name, None) for name in known if name not in states)]
             room = MOST - len(news)
             news += [(pipeline_id, name, state) for name, state in found[:room]]
@@ -156,6 +157,11 @@ def _said(state: str, revision_id: str, config_hash: str, reason: str = "") -> d
     printable = "".join(character if character.isprintable() else " " for character in reason[:LONGEST_REASON]).strip()
     said = {"revision_id": revision_id, "config_hash": config_hash, "state": state}
     return said | ({"reason": printable} if printable else {})
+
+
+def _text(state: State) -> str:
+    """A tenth of the memory, and nothing in which Python would look for rings."""
+    return json.dumps(state)
 
 
 def _now() -> str:

@@ -28,7 +28,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pipelines.client.configs import PipelineConfig, Unreadable, hold, parse_pipeline
+from pipelines.client.configs import PipelineConfig, Unreadable, hold, parse_pipeline, restore_pipeline
 
 MOST_LOST = 0.5  # of the pipelines that run, as much as a snapshot may take away
 
@@ -98,7 +98,7 @@ class Running:
 
     def _to_hold(self, taken: "Running") -> list[PipelineConfig]:
         """Of what runs, that which the snapshot lacks and which goes on all the same."""
-        runs = [config for config in self.pipelines.values() if config.integrations]
+        runs = [config for config in self.pipelines.values() if config.running]
         lacking = [config for config in runs if _lacks(taken, config, same_epoch=taken.epoch == self.epoch)]
         held = [config for config in lacking if config.held]
         lost = [config for config in lacking if not config.held]
@@ -112,7 +112,7 @@ def _lacks(taken: Running, config: PipelineConfig, *, same_epoch: bool) -> bool:
     if named is None:
         return True
     unchanged = same_epoch and named.version == config.version
-    return unchanged and named.enabled and not (named.integrations or named.rejected)
+    return unchanged and named.enabled and not named.running and not named.troubled
 
 
 def to_lines(running: Running) -> Iterator[bytes]:
@@ -133,5 +133,5 @@ def from_lines(lines: Sequence[bytes]) -> Running:
     if not whole:
         raise Unreadable("The file does not hold as many pipelines as its head says.")
     for line in lines[1:]:
-        running.put(parse_pipeline(line, {}))
+        running.put(restore_pipeline(line))
     return running

@@ -1,11 +1,12 @@
 """Show live what event processors are to run, as one of them sees it."""
 
 import json
+import logging
 import os
 import sys
 from argparse import ArgumentParser
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
 from typing import Any, TypeAlias
@@ -23,7 +24,7 @@ Changes: TypeAlias = "SimpleQueue[Change]"
 
 TOKEN = "PINION_PROCESSOR_TOKEN"  # noqa: S105  # the name of the variable that holds it
 BLINK = 0.25  # seconds between two looks
-FIRST = 10.0  # seconds within which --once must have an answer
+PATIENCE = 2.0  # seconds of trouble after which --once gives up
 ELSEWHERE = 3  # lines of the terminal that are no pipelines
 
 
@@ -54,12 +55,12 @@ class Command(BaseCommand):
             )
         except ValueError as error:
             raise CommandError(str(error), returncode=2) from None
-        with suppress(KeyboardInterrupt), client:
-            self._wait(client, options)
-            if options["format"] == "text" and self.stdout.isatty() and not options["once"]:
-                self._show(client, changes, options["pipeline"])
-            else:
-                self._print(client, changes, options)
+        try:
+            with suppress(KeyboardInterrupt), _untold(), client:
+                self._wait(client, options)
+                self._watch(client, changes, options)
+        except BrokenPipeError:  # nobody reads on, as behind `| head`; nor is there anybody for what Python says then
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def _token(self, options: dict[str, Any]) -> str:
         token = sys.stdin.readline().strip() if options["token_stdin"] else os.environ.get(TOKEN, "")
@@ -75,39 +76,63 @@ class Command(BaseCommand):
         waited, told = 0.0, ""
         while not client.wait_until_ready(BLINK):
             waited += BLINK
-            trouble = client.status.trouble
-            if client.status.refused or (options["once"] and waited >= FIRST):
-                raise CommandError(trouble or "There is no answer.")
-            told = self._tell(trouble, told)
+            told = self._tell(client, told)
+            if options["once"] and told and waited >= PATIENCE:
+                raise CommandError(told)
         name = options["pipeline"]
         if name and client.config(name) is None:
             raise CommandError(f"There is no pipeline {name!a} that this token may read.")
 
-    def _tell(self, trouble: str, told: str) -> str:
-        """On standard error, once for each trouble."""
-        if trouble and trouble != told:
-            self.stderr.write(f"{trouble} Trying again.")
-        return trouble or told
+    def _tell(self, client: Client, told: str) -> str:
+        """What is in the way, once on standard error. Raises CommandError where the token is refused."""
+        status = client.status
+        if status.refused:
+            raise CommandError(status.trouble)
+        if status.trouble not in ("", told):
+            self.stderr.write(f"{status.trouble} Trying again.")
+        return status.trouble
 
-    def _print(self, client: Client, changes: Changes, options: dict[str, Any]) -> None:
-        only, told = _id_of(client, options["pipeline"]), ""
-        for change in _each(changes, once=options["once"]):
-            told = self._tell(client.status.trouble, told)
-            if change is not None and only in (None, change.pipeline_id):
-                self.stdout.write(_as_json(change) if options["format"] == "json" else _as_line(change))
+    def _watch(self, client: Client, changes: Changes, options: dict[str, Any]) -> None:
+        only = _id_of(client, options["pipeline"])
+        chosen = (change for change in _each(changes, once=options["once"]) if _is_about(change, only))
+        if options["format"] == "text" and self.stdout.isatty() and not options["once"]:
+            self._show(client, chosen)
+        else:
+            self._print(client, chosen, _as_json if options["format"] == "json" else _as_line)
+
+    def _print(self, client: Client, changes: Iterator[Change | None], render: Callable[[Change], str]) -> None:
+        told = ""
+        for change in changes:
+            told = self._tell(client, told)
+            if change is not None:
+                self.stdout.write(render(change))
                 self.stdout.flush()
 
-    def _show(self, client: Client, changes: Changes, name: str | None) -> None:
+    def _show(self, client: Client, changes: Iterator[Change | None]) -> None:
         """A table that is drawn again and again, with the newest change on top."""
         console = Console(file=sys.stdout)
-        only, newest = _id_of(client, name), dict[str, datetime]()
+        newest: dict[str, datetime] = {}
         with Live(console=console, auto_refresh=False, screen=True) as live:
-            for change in _each(changes, once=False):
-                if change is not None and only in (None, change.pipeline_id):
+            for change in changes:
+                if change is not None:
                     newest.pop(change.pipeline_id, None)
                     newest[change.pipeline_id] = datetime.now(UTC)
-                if change is None:  # all that waited is taken
+                elif client.status.refused:
+                    raise CommandError(client.status.trouble)
+                else:  # all that waited is taken
                     live.update(_table(client, newest, console.height - ELSEWHERE), refresh=True)
+
+
+@contextmanager
+def _untold() -> Generator[None]:
+    """Leave to the command what the client would log."""
+    logger = logging.getLogger("pipelines.client")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _each(changes: Changes, *, once: bool) -> Iterator[Change | None]:
@@ -119,6 +144,10 @@ def _each(changes: Changes, *, once: bool) -> Iterator[Change | None]:
             if once:
                 return
             yield None
+
+
+def _is_about(change: Change | None, only: str | None) -> bool:
+    return change is None or only in (None, change.pipeline_id)
 
 
 def _id_of(client: Client, name: str | None) -> str | None:

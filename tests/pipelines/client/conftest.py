@@ -27,11 +27,19 @@ def scripted() -> Generator[Plane]:
         yield here
 
 
-@pytest.fixture(scope="module")
-def server(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Generator[KillableServer]:
-    """One for all tests of a file, since each has an organisation of its own."""
+@pytest.fixture(scope="session")
+def one_server(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Generator[KillableServer]:
+    """One for all tests, since each has an organisation of its own."""
     with killable(current_database_url(), tmp_path_factory.mktemp("server")) as running:
         yield running
+
+
+@pytest.fixture
+def server(one_server: KillableServer) -> KillableServer:
+    """It runs, whatever the test before did to it."""
+    if not one_server.runs:
+        one_server.start()
+    return one_server
 
 
 @pytest.fixture

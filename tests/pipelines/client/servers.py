@@ -30,6 +30,10 @@ class KillableServer:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def runs(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     def start(self) -> None:
         """Return when it answers."""
         command = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--port", str(self.port)]
