@@ -132,7 +132,7 @@ class Client:
             epoch=running.epoch,
             version=running.version,
             pipelines=len(running.pipelines),
-            held=len(self._follower.held()),
+            held=self._follower.held,
             synced_at=None if synced is None else datetime.fromtimestamp(synced, UTC),
             trouble=str(self._trouble or ""),
             refused=isinstance(self._trouble, Refused),

@@ -23,6 +23,7 @@ REPORTS = "/v1/runtime/reports"
 PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 
 HEARTBEAT = 15.0  # seconds between which the stream says something, if only that it is there
+LIMITS = httpx.Limits(keepalive_expiry=2.0)  # sooner than servers close what is idle, which would look like a failure
 TIMEOUT = httpx.Timeout(10.0, connect=3.0)
 SNAPSHOT_TIMEOUT = httpx.Timeout(10.0, connect=3.0, read=30.0)  # it may have to wait for its turn
 STREAM_TIMEOUT = httpx.Timeout(10.0, connect=3.0, read=2 * HEARTBEAT)
@@ -78,7 +79,7 @@ class Feed:
         if not re.fullmatch(r"[!-~]+", token):  # else a later complaint about the header would quote it
             raise ValueError("What should be the token is none: it is empty, or holds blanks or other such characters.")
         headers = {"Authorization": f"Bearer {token}", "User-Agent": "pinion-client"}
-        self.http = httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT, verify=_trusted())
+        self.http = httpx.Client(base_url=url, headers=headers, timeout=TIMEOUT, limits=LIMITS, verify=_trusted())
 
     def changes(self, epoch: str, since: int, after: str | None = None) -> Page:
         """Raises Gone."""

@@ -27,7 +27,8 @@ class Follower:
         self._shelf = shelf
         self._stopping = stopping
         self._on_changes = on_changes
-        self._troubled: dict[str, None] = {}
+        self._troubled: dict[str, None] = {}  # pipelines, in the order in which they are asked for again
+        self._held: set[str] = set()
 
     def load(self) -> bool:
         """Start with what was kept on the disk; whether there was anything."""
@@ -59,11 +60,12 @@ class Follower:
 
     def release_held(self) -> None:
         """Let go of the pipelines that a snapshot no longer had."""
-        self._took(self.running.take_changes(self.running.version, [], self.held()))
+        self._took(self.running.take_changes(self.running.version, [], list(self._held)))
 
-    def held(self) -> list[str]:
-        """Their ids; any thread may ask, hence the copy."""
-        return [config.pipeline_id for config in list(self.running.pipelines.values()) if config.held]
+    @property
+    def held(self) -> int:
+        """How many there are of them."""
+        return len(self._held)
 
     def _take_changes(self) -> None:
         after: str | None = None
@@ -86,13 +88,13 @@ class Follower:
                 )
             self.running = before.after_snapshot(said.epoch, said.version, self._until_stopped(said.lines))
         self._shelf.mark()
-        if held := self.held():
+        self._took(before.changes_to(self.running))
+        if self._held:
             logger.warning(
                 "The control plane no longer has %d of the pipelines that run here, and nobody declared them removed: "
                 "they go on. To let go of them, call release_held().",
-                len(held),
+                self.held,
             )
-        self._took(before.changes_to(self.running))
 
     def _until_stopped(self, lines: Iterable[bytes]) -> Iterator[bytes]:
         for line in lines:
@@ -102,7 +104,8 @@ class Follower:
 
     def _ask_again(self) -> None:
         """What could not run may be right by now with no version to tell of it: a config that arrived damaged, a
-        control plane that has its keys again."""
+        control plane that has its keys again. Of many a few are asked for, and all where one of these was mended."""
+        waiting = len(self._troubled)
         for pipeline_id in list(self._troubled)[:ASKED_AGAIN]:
             self._troubled.pop(pipeline_id)
             self._troubled[pipeline_id] = None  # the others come first the next time
@@ -111,14 +114,18 @@ class Follower:
             except Refused:  # removed in this moment, of which the changes will tell
                 continue
             self._took(self.running.take_changes(self.running.version, [line], []))
+        if ASKED_AGAIN < len(self._troubled) < waiting:
+            self._take_snapshot()
 
     def _took(self, changes: Iterable[Change]) -> None:
         taken = list(changes)
         for change in taken:
+            self._troubled.pop(change.pipeline_id, None)
+            self._held.discard(change.pipeline_id)
             if change.after is not None and change.after.troubled:
                 self._troubled[change.pipeline_id] = None
-            else:
-                self._troubled.pop(change.pipeline_id, None)
+            if change.after is not None and change.after.held:
+                self._held.add(change.pipeline_id)
         if taken:
             self._shelf.mark()
             self._on_changes(taken)

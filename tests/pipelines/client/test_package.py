@@ -5,7 +5,7 @@ import subprocess
 import sys
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.client.configs import is_digest_of
@@ -30,6 +30,7 @@ def test_it_stands_on_nothing_else_of_ours_and_not_on_django() -> None:
     assert {name for name in ours if not name.startswith("pipelines.client")} == {"pipelines"}
 
 
+@settings(max_examples=50)
 @given(configs)
 def test_it_checks_the_hash_that_the_control_plane_makes(config: Any) -> None:
     made = config_hash(pin_id="pi_a", revision_id="rev_1", config=config)
