@@ -161,5 +161,5 @@ def _changed(organisation_id: str, before: Head, now: Head) -> list[Row] | None:
         return []
     if now.epoch != before.epoch or now.number < before.number:
         return None
-    rows = rows_changed(organisation_id, Place(before.number), MOST_CHANGED + 1)
+    rows = rows_changed(now, organisation_id, Place(before.number), MOST_CHANGED + 1)
     return rows if len(rows) <= MOST_CHANGED else None

@@ -45,7 +45,9 @@ def postgresql(database_kind: str) -> None:
 
 def listeners() -> list[int]:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'pinion feed'")
+        cursor.execute(
+            "SELECT pid FROM pg_stat_activity WHERE application_name = 'pinion feed' AND datname = current_database()"
+        )
         return [pid for (pid,) in cursor.fetchall()]
 
 
