@@ -12,6 +12,7 @@ from config.documentation import docs, openapi
 from config.health import Live, Ready
 from integrations.api.catalogue import CatalogueEndpoint
 from integrations.api.revisions import RevisionEndpoint
+from pipelines.api.feed import FeedEndpoint
 from pipelines.api.pins import FleetEndpoint, PinEndpoint
 from pipelines.api.pipelines import HistoryEndpoint, ParameterEndpoint, PipelineEndpoint
 from pipelines.api.reports import ReportEndpoint
@@ -62,6 +63,10 @@ urlpatterns = [
         DeliveryEndpoint.as_view({"get": "retrieve"}),
     ),
     path("v1/admin/pipeline-integrations", FleetEndpoint.as_view({"get": "list"})),
+    path("v1/runtime/pipelines/<str:name>", FeedEndpoint.as_view({"get": "pipeline"})),
+    path("v1/runtime/snapshot", FeedEndpoint.as_view({"get": "snapshot"})),
+    path("v1/runtime/changes", FeedEndpoint.as_view({"get": "changes"})),
+    path("v1/runtime/stream", FeedEndpoint.as_view({"get": "stream"})),
     path("v1/runtime/reports", ReportEndpoint.as_view({"post": "create"})),
     path("v1/openapi.json", openapi, name="openapi"),
     path("v1/docs", docs),

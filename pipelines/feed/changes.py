@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts.errors import Detail, Gone, Malformed
 from pipelines.feed.documents import Documents
-from pipelines.feed.reading import BATCH, Head, Place, Row, batches, became_current, heads, one_view, rows_changed
+from pipelines.feed.reading import BATCH, NAME, Head, Place, Row, batches, became_current, heads, one_view, rows_changed
 
 PAGE_BYTES = 4 * 1024 * 1024
 CHUNK_BYTES = 256 * 1024
@@ -71,7 +71,7 @@ def changes(question: Question, documents: Documents) -> bytes:
 def read_place(text: str) -> Place:
     """What an answer calls `after`. Raises Malformed."""
     number, _, pipeline_id = text.partition(".")
-    if not (number.isascii() and number.isdigit() and len(number) < 19 and pipeline_id and "\0" not in pipeline_id):
+    if not (number.isascii() and number.isdigit() and len(number) < 19 and NAME.fullmatch(pipeline_id)):
         message = "after is not one that an answer gave. Leave it out: you get what follows since."
         raise Malformed(message, [Detail("after", "invalid", message)])
     return Place(int(number), pipeline_id)

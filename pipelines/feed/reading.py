@@ -1,5 +1,6 @@
 """Reading what runs: set-based, and in one view of the database however much is written meanwhile."""
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -10,6 +11,7 @@ from django.db.models import Q, QuerySet
 
 from pipelines.models import ConfigurationHead, ConfigurationVersion, Pipeline
 
+NAME = re.compile(r"[A-Za-z0-9_]{1,40}")  # what an id or a key of ours can be; nothing else is looked up
 BATCH = 500  # pipelines that are read at once: few enough to hold, many enough that a statement costs nothing
 
 

@@ -15,6 +15,7 @@ from accounts.errors import NotFound, Unauthenticated, Unavailable
 from pipelines.feed.changes import changes, snapshot
 from pipelines.feed.clerks import Clerks
 from pipelines.feed.documents import Documents
+from pipelines.feed.reading import NAME
 from pipelines.feed.serving.addresses import CHANGES, PIPELINE, SNAPSHOT, STREAM, question_of, require_no_query
 from pipelines.feed.serving.loading import Loader
 from pipelines.feed.serving.memory import JSON_TYPE, NO_STORE, Entry, Memory, Message, Reader, Receive, Send
@@ -141,6 +142,8 @@ class Feed:
         return reader
 
     async def _pipeline(self, name: str, reader: Reader, seen: bytes, send: Send) -> None:
+        if not NAME.fullmatch(name):
+            raise NotFound(NO_PIPELINE)
         simple = seen[:1] == b'"' and b"," not in seen
         entry = await self._loader.entry(reader.organisation, name, seen if simple else b"")
         if not reader.may_read(entry.pipeline_id):

@@ -1,7 +1,8 @@
 """Reading the feed as processors do: over a socket, from a server process of its own."""
 
 import json
-from collections.abc import Generator, Mapping
+import time
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from email.message import Message
@@ -46,6 +47,13 @@ class FeedReader:
 
     def pipeline(self, name: str, **headers: str) -> Said:
         return self.get(f"pipelines/{name}", **headers)
+
+    def comes_to(self, name: str, wanted: Callable[[Said], bool], seconds: float = 1.0) -> Said:
+        """The first answer about this pipeline that is as wanted; memory is never older than a second."""
+        until = time.monotonic() + seconds
+        while not wanted(answer := self.pipeline(name)):
+            assert time.monotonic() < until, answer
+        return answer
 
     def changes(self, **query: Any) -> Said:
         return self.get(f"changes?{urlencode({name: value for name, value in query.items() if value is not None})}")

@@ -1,4 +1,4 @@
-"""One server for all tests of a file, since each has an organisation of its own."""
+"""One server for all tests here, since each has an organisation of its own."""
 
 from collections.abc import Generator
 
@@ -10,7 +10,7 @@ from tests.databases import current_database_url
 from tests.pipelines.feed.clients import FeedReader, processor_token
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def feed_server(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Generator[Served]:
     with serving(current_database_url(), tmp_path_factory.mktemp("feed"), FEED_HEARTBEAT_SECONDS="1") as served:
         yield served
