@@ -264,6 +264,13 @@ def test_a_field_that_does_not_exist_is_refused(processor: Api, pin: Pin, where:
     assert nothing_was_kept()
 
 
+def test_a_report_with_an_idempotency_key_is_answered_as_the_first_time(processor: Api, pin: Pin) -> None:
+    answers = [processor.post(REPORTS, body(**fits(pin)), Idempotency_Key="once") for _ in range(2)]
+    assert [answer.json()["status"] for answer in answers] == ["accepted", "accepted"]
+    assert [answer.get("Idempotent-Replayed") for answer in answers] == [None, "true"]
+    assert figures() == [(pin.pk, pin.revision_id, 1, 0)]
+
+
 def test_a_dry_run_keeps_nothing(processor: Api, pin: Pin) -> None:
     assert processor.post(f"{REPORTS}?dry_run=true", body(**fits(pin))).json()["status"] == "accepted"
     assert nothing_was_kept()
