@@ -54,11 +54,11 @@ OPERATIONS: Mapping[str, Mapping[str, str]] = {
     },
     f"{PINS}/{{id}}/deliveries": {"GET": "get_deliveries"},
     "/v1/admin/pipeline-integrations": {"GET": "list_all_pipeline_integrations"},
-    "/v1/runtime/reports": {"POST": "send_report"},
     "/v1/runtime/pipelines/{name}": {"GET": "load_pipeline"},
     "/v1/runtime/snapshot": {"GET": "load_snapshot"},
     "/v1/runtime/changes": {"GET": "load_changes"},
     "/v1/runtime/stream": {"GET": "follow_versions"},
+    "/v1/runtime/reports": {"POST": "send_report"},
     "/livez": {"GET": "check_liveness"},
     "/readyz": {"GET": "check_readiness"},
 }
@@ -70,11 +70,14 @@ TAGS = [
         "description": "Which vendors receive events from which pipeline, at which revision.",
     },
     {"name": "Pipelines", "description": "Pipelines, their parameters, what they run and ran."},
-    {"name": "Runtime", "description": "What event processors load, and what they say they run."},
     {"name": "Templates", "description": "Integrations, each defined once and versioned as immutable revisions."},
     {"name": "Catalogue", "description": "The vendors this build knows."},
     {"name": "Users and tokens", "description": "Who may act: people, and the tokens of programs."},
     {"name": "Audit log", "description": "Who did what, and when."},
+    {
+        "name": "Runtime feed",
+        "description": "What event processors load, and what they say they run. It takes a processor token.",
+    },
     {"name": "Health", "description": "For whoever watches this process."},
 ]
 
@@ -90,7 +93,7 @@ TAG_OF = (
     ("/v1/admin/pipeline-integrations", "Pipeline integrations"),
     (PINS, "Pipeline integrations"),
     ("/v1/admin/pipelines", "Pipelines"),
-    ("/v1/runtime", "Runtime"),
+    ("/v1/runtime/", "Runtime feed"),
     ("/livez", "Health"),
     ("/readyz", "Health"),
 )

@@ -31,7 +31,7 @@ REFRESH_TOKEN_LIFETIME = timedelta(days=env.int("REFRESH_TOKEN_DAYS", default=14
 LOGIN_ATTEMPTS: int = env.int("LOGIN_ATTEMPTS", default=5, validate=validate.Range(1))
 LOGIN_LOCKOUT = timedelta(seconds=env.int("LOGIN_LOCKOUT_SECONDS", default=900, validate=validate.Range(1)) or 0)
 PROCESSOR_LIVENESS = timedelta(
-    seconds=env.int("PROCESSOR_LIVENESS_SECONDS", default=120, validate=validate.Range(10)) or 0
+    seconds=env.int("PROCESSOR_LIVENESS_SECONDS", default=120, validate=validate.Range(60)) or 0
 )
 REPORT_RETENTION = timedelta(days=env.int("REPORT_RETENTION_DAYS", default=7, validate=validate.Range(1)) or 0)
 TRUSTED_PROXIES: int = env.int("TRUSTED_PROXIES", default=0, validate=validate.Range(0))

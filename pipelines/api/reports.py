@@ -79,6 +79,8 @@ class ReportEndpoint(Endpoint):
         report of a run starts from nothing. Where the answer says `resend`, an earlier report is missing here: list
         everything that runs again. `ignored` are integrations that are not there, or not for this token; they are no
         error. At most 1,000 of each: send several reports for more.
+
+        A run that goes on although a later run of the same instance reports is refused with 409 `SUPERSEDED`.
         """
         body = self.read_body(ReportBody)
         receipt = record_report(actor=self.actor, report=_report(body))

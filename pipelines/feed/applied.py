@@ -119,7 +119,7 @@ def _counted_words(pins: Iterable[Pin], now: datetime) -> Mapping[str, list[tupl
 
 
 def _applied(pin: Pin, served: Served | None, words: Sequence[tuple[Word, int]], live: int) -> Applied:
-    silent = live - sum(count for _, count in words)
+    silent = max(0, live - sum(count for _, count in words))  # one may have begun to speak since they were counted
     verdicts = [(judge(pin.pk, served, word), count) for word, count in words]
     return conclude([*verdicts, (judge(pin.pk, served, None), silent)], live=live)
 

@@ -23,7 +23,8 @@ from pipelines.feed.rows import upsert
 from pipelines.models import Pin, Processor, RunningPin, TokenPipeline
 
 LIMIT = 1000  # integrations, and as many that stopped, and as many figures in one report
-MAX_INSTANCES = 1000  # of one token, those that were forgotten aside
+MAX_INSTANCES = 1000  # of one token, those aside whose time is over
+SWEEP = 2  # instances forgotten with each new one, so that they never pile up and nobody waits for many
 
 RUNNING_COLUMNS = {
     "pipeline_id": "text",
@@ -106,21 +107,21 @@ class _Place(Enum):
 def record_report(*, actor: Actor, report: Report) -> Receipt:
     """Keep what the instance says, once however often it is sent.
 
-    Raises Invalid for an integration that is named twice, and Conflict (`TOO_MANY_INSTANCES`).
+    Raises Invalid for an integration that is named twice, and Conflict (`TOO_MANY_INSTANCES`, `SUPERSEDED`).
     """
     _refuse_contradictions(report)
     now = timezone.now()
     processor = _lock_processor(actor, report, now)
-    place = _place_of(report, processor)
-    _see(processor, report, now)
+    place = _place_of(report, processor, now)
+    _see(processor, report, place, now)
     if place is _Place.REPEATED:
-        return Receipt(ReportStatus.REPEATED)
+        return Receipt(ReportStatus.REPEATED, resend=processor.resend)
     known = _Known.named_in(actor, report)
     _forget_what_stopped(processor, report, everything=place is not _Place.NEXT)
     _keep_running(processor, report.integrations, known, now)
     add_figures(organisation_id=actor.organisation_id, counts=_counts(report.deliveries, known), moment=now)
     forget_old_figures(now=now)
-    return Receipt(ReportStatus.ACCEPTED, resend=place is _Place.BROKEN, ignored=_ignored(report, known))
+    return Receipt(ReportStatus.ACCEPTED, resend=processor.resend, ignored=_ignored(report, known))
 
 
 @dataclass(frozen=True)
@@ -165,8 +166,8 @@ def _lock_processor(actor: Actor, report: Report, now: datetime) -> Processor:
     found = named.first()
     if found is not None:
         return found
-    own.filter(last_seen_at__lte=now - settings.REPORT_RETENTION).delete()
-    if own.count() >= MAX_INSTANCES:
+    _forget_old_processors(actor, now)
+    if own.exclude(pk__in=own.past_their_time(now)).count() >= MAX_INSTANCES:
         message = f"A token has at most {MAX_INSTANCES} instances. Give each the same name again when it restarts."
         raise Conflict(message, [Detail("instance", "too_many", message)], code="TOO_MANY_INSTANCES")
     fresh = Processor(
@@ -181,20 +182,32 @@ def _lock_processor(actor: Actor, report: Report, now: datetime) -> Processor:
     return named.get()
 
 
-def _place_of(report: Report, processor: Processor) -> _Place:
-    if report.run != processor.run:
-        return _Place.FRESH if report.sequence == 1 else _Place.BROKEN
-    if report.sequence <= processor.sequence:
-        return _Place.REPEATED
-    return _Place.NEXT if report.sequence == processor.sequence + 1 else _Place.BROKEN
+def _forget_old_processors(actor: Actor, now: datetime) -> None:
+    old = Processor.objects.in_organisation(actor.organisation_id).past_their_time(now).order_by("last_seen_at", "pk")
+    Processor.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:SWEEP])).delete()
 
 
-def _see(processor: Processor, report: Report, now: datetime) -> None:
-    """It lives, also where it repeats itself; a number never goes back within a run."""
-    if report.run != processor.run or report.sequence > processor.sequence:
+def _place_of(report: Report, processor: Processor, now: datetime) -> _Place:
+    """Raises Conflict for a run that goes on although a later one of this name has begun, and is alive."""
+    if report.run == processor.run:
+        if report.sequence <= processor.sequence:
+            return _Place.REPEATED
+        return _Place.NEXT if report.sequence == processor.sequence + 1 else _Place.BROKEN
+    if report.sequence == 1:
+        return _Place.FRESH
+    if processor.last_seen_at > now - settings.PROCESSOR_LIVENESS:
+        message = f"Another run of {processor.instance!a} reports now. Give each instance a name of its own."
+        raise Conflict(message, [Detail("instance", "superseded", message)], code="SUPERSEDED")
+    return _Place.BROKEN
+
+
+def _see(processor: Processor, report: Report, place: _Place, now: datetime) -> None:
+    """It lives, also where it repeats itself."""
+    if place is not _Place.REPEATED:
         processor.run, processor.sequence, processor.started_at = report.run, report.sequence, report.started_at
+        processor.resend = place is _Place.BROKEN
     processor.last_seen_at = now
-    processor.save(update_fields=["run", "sequence", "started_at", "last_seen_at"])
+    processor.save(update_fields=["run", "sequence", "started_at", "resend", "last_seen_at"])
 
 
 def _forget_what_stopped(processor: Processor, report: Report, *, everything: bool) -> None:

@@ -10,7 +10,7 @@ import time_machine
 from accounts.models import Organisation
 from pipelines.feed.figures import SPANS, Totals, add_figures, delivery_series, delivery_totals, revision_changes
 from pipelines.models import Pin
-from pipelines.pins import update_pin
+from pipelines.pins import remove_pin, update_pin
 from tests.clients import Api
 from tests.conftest import Cast
 from tests.factories import OrganisationFactory, PinFactory, PipelineFactory, TemplateFactory, revision_of, system
@@ -65,6 +65,13 @@ def test_a_time_that_begins_within_a_minute_has_all_of_it(pin: Pin) -> None:
     assert delivery_totals(pins=[pin.pk], since=NOON + timedelta(seconds=29)) == Totals(5, 0)
     assert delivery_totals(pins=[pin.pk], since=NOON - HOUR, until=NOON) == Totals(5, 0)
     assert delivery_totals(pins=[pin.pk], since=NOON - HOUR, until=NOON.replace(second=0)) == Totals()
+
+
+def test_figures_outlive_their_pin(organisation: Organisation, pin: Pin) -> None:
+    add(pin, 0 * MINUTE, 5)
+    remove_pin(actor=system(organisation), pipeline_id=pin.pipeline_id, pin_id=pin.pk)
+    assert not Pin.objects.exists()
+    assert delivery_totals(pins=[pin.pk], since=NOON - HOUR) == Totals(5, 0)
 
 
 def test_no_event_is_no_rate() -> None:

@@ -20,7 +20,7 @@ from tests.clients import Api
 from tests.conftest import Cast, token
 from tests.factories import OrganisationFactory, PinFactory, PipelineFactory, TemplateFactory, revision_of, system
 from tests.pipelines.feed.reporting import HASH, REPORTS, body, delivered, figures, running, said, send
-from tests.pipelines.traces import kept
+from tests.pipelines.traces import kept, refusal
 from tests.queries import assert_same_queries, count_queries
 
 
@@ -108,19 +108,45 @@ def test_an_instance_that_starts_anew_starts_from_nothing(processor: Api, organi
     assert running() == [("eu-1", other.pk, "applied")]
 
 
+SILENT = current.PROCESSOR_LIVENESS
+
+
 @pytest.mark.parametrize(
-    ("sequence", "run"), [(3, "run-1"), (2, "run-2"), (7, "run-2")], ids=["a gap", "unknown run", "far into another"]
+    ("sequence", "run", "later"),
+    [(3, "run-1", timedelta()), (2, "run-2", SILENT), (7, "run-2", SILENT)],
+    ids=["a gap", "unknown run", "far into another"],
 )
 def test_where_a_report_is_missing_all_is_asked_for_again_and_nothing_old_believed(
-    processor: Api, organisation: Organisation, pin: Pin, sequence: int, run: str
+    processor: Api, organisation: Organisation, pin: Pin, sequence: int, run: str, later: timedelta
 ) -> None:
     other = PinFactory(organisation=organisation, pipeline=pin.pipeline)
-    send(processor, integrations=[said(pin)], deliveries=[delivered(pin, 5)])
-    answer = send(processor, sequence=sequence, run=run, integrations=[said(other)], deliveries=[delivered(pin, 2)])
-    assert answer == {"status": "accepted", "resend": True, "ignored": []}
-    assert running() == [("eu-1", other.pk, "applied")]
-    assert figures() == [(pin.pk, pin.revision_id, 7, 0)]  # what was delivered stays delivered
-    assert send(processor, sequence=sequence + 1, run=run, integrations=[said(pin)])["resend"] is False
+    now = timezone.now()
+    with time_machine.travel(now, tick=False):
+        send(processor, integrations=[said(pin)], deliveries=[delivered(pin, 5)])
+    fields = {"run": run, "integrations": [said(other)], "deliveries": [delivered(pin, 2)]}
+    with time_machine.travel(now + later, tick=False):
+        answer = send(processor, sequence=sequence, **fields)
+        assert answer == {"status": "accepted", "resend": True, "ignored": []}
+        assert running() == [("eu-1", other.pk, "applied")]
+        assert sum(good for _, _, good, _ in figures()) == 7  # what was delivered stays delivered
+        # The answer may not have arrived: whoever repeats the report is asked as well.
+        assert send(processor, sequence=sequence, **fields) == {"status": "repeated", "resend": True, "ignored": []}
+        assert send(processor, sequence=sequence + 1, run=run, integrations=[said(pin)])["resend"] is False
+    assert sum(good for _, _, good, _ in figures()) == 7
+
+
+def test_of_two_runs_of_one_name_the_one_that_began_last_is_heard(processor: Api, pin: Pin) -> None:
+    """Else each would undo what the other says, and be asked for everything, for ever."""
+    now = timezone.now()
+    with time_machine.travel(now, tick=False):
+        send(processor, integrations=[said(pin)])
+        send(processor, run="run-2", deliveries=[delivered(pin, 1)])
+        answer = processor.post(REPORTS, body(sequence=2, integrations=[said(pin)], deliveries=[delivered(pin, 5)]))
+        assert refusal(answer) == (409, "SUPERSEDED", [("instance", "superseded")])
+        assert (running(), figures()) == ([], [(pin.pk, pin.revision_id, 1, 0)])
+        assert send(processor, run="run-2", sequence=2)["resend"] is False
+    with time_machine.travel(now + SILENT, tick=False):
+        assert send(processor, sequence=2)["resend"] is True  # the other is gone
 
 
 def test_an_instance_that_is_not_known_here_is_asked_for_everything(processor: Api, pin: Pin) -> None:
@@ -238,6 +264,13 @@ def test_a_field_that_does_not_exist_is_refused(processor: Api, pin: Pin, where:
     assert nothing_was_kept()
 
 
+def test_a_report_with_an_idempotency_key_is_answered_as_the_first_time(processor: Api, pin: Pin) -> None:
+    answers = [processor.post(REPORTS, body(**fits(pin)), Idempotency_Key="once") for _ in range(2)]
+    assert [answer.json()["status"] for answer in answers] == ["accepted", "accepted"]
+    assert [answer.get("Idempotent-Replayed") for answer in answers] == [None, "true"]
+    assert figures() == [(pin.pk, pin.revision_id, 1, 0)]
+
+
 def test_a_dry_run_keeps_nothing(processor: Api, pin: Pin) -> None:
     assert processor.post(f"{REPORTS}?dry_run=true", body(**fits(pin))).json()["status"] == "accepted"
     assert nothing_was_kept()
@@ -255,10 +288,35 @@ def test_a_token_has_only_so_many_instances(processor: Api, db: None, monkeypatc
     for name in ("eu-1", "eu-2", "eu-1"):
         send(processor, instance=name, run=name)
     answer = processor.post(REPORTS, body(instance="eu-3"))
-    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "TOO_MANY_INSTANCES")
-    with time_machine.travel(timezone.now() + current.REPORT_RETENTION + timedelta(seconds=1)):
+    assert refusal(answer) == (409, "TOO_MANY_INSTANCES", [("instance", "too_many")])
+    assert Processor.objects.count() == 2
+    with time_machine.travel(timezone.now() + current.REPORT_RETENTION):
         assert send(processor, instance="eu-3")["status"] == "accepted"
-    assert list(Processor.objects.values_list("instance", flat=True)) == ["eu-3"]
+
+
+def test_instances_past_their_time_go_with_the_next_new_one_whatever_their_token(
+    organisation: Organisation, processor: Api, pin: Pin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = timezone.now()
+    old = Api(token(organisation, Role.PROCESSOR)[1])
+    elsewhere = OrganisationFactory()
+    with time_machine.travel(now, tick=False):
+        for name in ("old-1", "old-2", "old-3"):
+            send(old, instance=name, integrations=[said(pin)])
+        send(Api(token(elsewhere, Role.PROCESSOR)[1]), instance="of others")
+        send(processor, instance="lively", integrations=[said(pin)])
+
+    def names() -> list[str]:
+        return sorted(Processor.objects.values_list("instance", flat=True))
+
+    with time_machine.travel(now + current.REPORT_RETENTION, tick=False):
+        send(processor, instance="lively", sequence=2)
+        assert names() == ["lively", "of others", "old-1", "old-2", "old-3"]
+        send(processor, instance="new-1")
+        assert names() == ["lively", "new-1", "of others", "old-3"]  # two at a time
+        send(processor, instance="new-2")
+        assert names() == ["lively", "new-1", "new-2", "of others"]
+    assert running() == [("lively", pin.pk, "applied")]
 
 
 def test_figures_past_their_time_go_with_later_reports(processor: Api, pin: Pin) -> None:
