@@ -34,6 +34,7 @@ class Command(BaseCommand):
         f"the environment variable {TOKEN}, or on standard input with --token-stdin. Ctrl-C ends it. "
         "Exit codes: 0 done, 1 refused or not to be had, 2 usage."
     )
+    requires_system_checks = []  # what it looks at is another process, and it needs no database of its own
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--url", default=f"http://localhost:{settings.PORT}", help="Default: %(default)s.")
