@@ -88,7 +88,7 @@ def test_a_client_of_a_real_server_starts_with_100_000_pipelines_and_hears_of_a_
     with (
         killable(committed_db, tmp_path) as server,
         closing(Operator(server.url, access_token(admin_user))) as operator,
-        Client(server.url, token, store=tmp_path / "state", instance="bench", poll_seconds=300) as client,
+        Client(server.url, token, store=tmp_path / "state", instance=None, poll_seconds=300) as client,
     ):
         asked, started = timed(lambda: asked_until_ready(client, crowd["pipeline"]))
         say(f"\n\nstarted with {client.status.pipelines:,} pipelines from a real server in {started:.1f} s")

@@ -335,6 +335,7 @@ def test_a_client_ends_with_all_its_threads_and_is_not_started_twice(scripted: P
             here.start()
     assert not {thread.name for thread in threading.enumerate()} & {"pinion_follow", "pinion_listen"}
     here.stop()
+    Client(scripted.url, TOKEN, store=None, instance=None).stop()  # nor does it hurt to end what never began
     assert threading.active_count() <= before + 8  # the control plane's own, one for each connection
 
 

@@ -148,6 +148,14 @@ def test_a_snapshot_replaces_everything() -> None:
     assert (taken.epoch, taken.version) == ("ep_1", 20)
 
 
+def test_what_is_known_already_of_a_later_version_stays() -> None:
+    here = running(pipeline("pip_a", 25, integration("pi_a", 2)), pipeline("pip_b", 1, integration("pi_b")))
+    said = [pipeline("pip_a", 19, integration("pi_a", 1)), pipeline("pip_b", 19, integration("pi_b", 2))]
+    taken = after(here, said)
+    assert [revisions(taken.find(name)) for name in ("pip_a", "pip_b")] == [{"pi_a": 2}, {"pi_b": 2}]
+    assert revisions(after(here, said, "ep_2").find("pip_a")) == {"pi_a": 1}  # whose versions say nothing of ours
+
+
 @pytest.mark.parametrize(
     ("left", "gone_on_with"), [(5, []), (4, ["pip_4", "pip_5", "pip_6", "pip_7", "pip_8", "pip_9"])]
 )
