@@ -204,12 +204,12 @@ class Client:
         while reports is not None:
             began = time.monotonic()
             try:
-                reports.answered(self._feed.report(reports.compose()))
+                forgotten = reports.answered(self._feed.report(reports.compose()))
             except Refused as refusal:
                 if refusal.status not in SHUT_OUT:
                     reports.give_up()
                 raise
-            if not reports.more or self._stopping.is_set():
+            if forgotten or not reports.more or self._stopping.is_set():
                 return
             self._stopping.wait(time.monotonic() - began)  # the control plane has others to answer, too
 
