@@ -3,11 +3,12 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, reverse
 from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -15,6 +16,7 @@ from django.utils.safestring import SafeString
 
 from accounts.actors import Actor
 from accounts.admin.console import Question, actor_of, organisation_id_of, rehearse, require, told
+from accounts.admin.sending import acts, carry_out
 from accounts.errors import PreflightFailed
 from integrations.models import Revision, Template
 from integrations.revisions import find_revision
@@ -148,10 +150,9 @@ class PinAdmin(PinActions):
             target = find_revision(pin.template, reference) if reference else None
         chosen = deed(name, actor_of(request), pin, target if reference else None)
         back = safe_back(request, reverse("admin:pipelines_pipeline_page", args=[pin.pipeline_id]))
-        if request.method == "POST":
-            with told(request, chosen.done):
-                chosen.change(request.POST.get("tag", "none"))
-            return HttpResponseRedirect(back)
+        if acts(request):
+            change = partial(chosen.change, request.POST.get("tag", "none"))
+            return carry_out(request, change, done=chosen.done, then=back)
         return self.ask(request, _question(pin, chosen, back))
 
 

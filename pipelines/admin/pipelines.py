@@ -1,17 +1,19 @@
 """Pipelines in the console: the list, and the page of one with its pins, parameters, config and history."""
 
 import json
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import Count, OuterRef, QuerySet, Subquery
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from accounts.admin.console import Question, actor_of, rehearse, require, role_of, told
+from accounts.admin.console import Question, actor_of, rehearse, require, role_of
 from accounts.admin.forms import blame
+from accounts.admin.sending import Done, acts, carry_out, settle
 from accounts.errors import Refused
 from accounts.moments import read_moment
 from accounts.roles import Role, allows
@@ -99,36 +101,22 @@ class PipelineAdmin(PipelineExports):
     def create(self, request: HttpRequest) -> HttpResponse:
         require(request, self.writes)
         form = PipelineForm(request.POST or None)
-        if request.method == "POST" and form.is_valid():
-            fields = {name: value for name, value in form.cleaned_data.items() if name != "tag"}
-            fields["slug"] = fields["slug"] or None
+        if acts(request) and form.is_valid():
             try:
-                pipeline = create_pipeline(actor=actor_of(request), **fields)
+                return settle(request, partial(_created, request, form.cleaned_data))
             except Refused as refusal:
                 blame(form, refusal)
-            else:
-                with told(request, f"{pipeline.name} is here."):
-                    return HttpResponseRedirect(address_of(pipeline))
         return self.page(request, "form.html", form=form, title="New pipeline", button="Add pipeline", back="../")
 
     def edit(self, request: HttpRequest, key: str) -> HttpResponse:
         require(request, self.writes)
         pipeline = self.found(request, key)
         form = PipelineForm(request.POST or None, initial=PipelineForm.facts(pipeline))
-        if request.method == "POST" and form.is_valid():
-            fields = dict(form.cleaned_data)
-            held = dict.fromkeys(pipeline.labels.values_list("key", flat=True))
-            labels, tag = held | fields.pop("labels"), fields.pop("tag")
-            fields["slug"] = fields["slug"] or pipeline.slug
+        if acts(request) and form.is_valid():
             try:
-                update_pipeline(
-                    actor=actor_of(request), pipeline_id=key, fields=fields, labels=labels, expected=tag or "none"
-                )
+                return settle(request, partial(_edited, request, pipeline, form.cleaned_data))
             except Refused as refusal:
                 blame(form, refusal)
-            else:
-                with told(request, f"{fields['name']} is saved."):
-                    return HttpResponseRedirect(address_of(pipeline))
         title = f"Edit {pipeline.name}"
         return self.page(request, "form.html", form=form, title=title, button="Save", back=address_of(pipeline))
 
@@ -136,10 +124,15 @@ class PipelineAdmin(PipelineExports):
         require(request, Role.ADMIN)
         pipeline = self.found(request, key)
         actor = actor_of(request)
-        if request.method == "POST":
-            with told(request, f"{pipeline.name} is deleted."):
-                delete_pipeline(actor=actor, pipeline_id=key, expected=request.POST.get("tag", "none"))
-            return HttpResponseRedirect(reverse("admin:pipelines_pipeline_changelist"))
+        if acts(request):
+            seen = request.POST.get("tag", "none")
+            return carry_out(
+                request,
+                partial(delete_pipeline, actor=actor, pipeline_id=key, expected=seen),
+                done=f"{pipeline.name} is deleted.",
+                then=reverse("admin:pipelines_pipeline_changelist"),
+                otherwise=address_of(pipeline),
+            )
         return self.ask(
             request,
             Question(
@@ -160,22 +153,11 @@ class PipelineAdmin(PipelineExports):
         templates = Template.objects.in_organisation(pipeline.organisation_id).exclude(pk__in=used)
         free = list(templates.filter(archived=False, latest_number__gt=0).order_by("name")[:200])
         form = AssignForm(request.POST or None, templates=free)
-        if request.method == "POST" and form.is_valid():
-            template_id, _, number = form.cleaned_data["revision"].partition(":")
-            template = next(template for template in free if template.pk == template_id)
+        if acts(request) and form.is_valid():
             try:
-                pin = assign_pin(
-                    actor=actor_of(request),
-                    pipeline_id=key,
-                    template_id=template_id,
-                    revision_id=find_revision(template, number).pk,
-                    enabled=form.cleaned_data["enabled"],
-                )
+                return settle(request, partial(_assigned, request, pipeline, free, form.cleaned_data))
             except Refused as refusal:
                 blame(form, refusal)
-            else:
-                with told(request, f"{pin.template.name} is on {pipeline.name}."):
-                    return HttpResponseRedirect(address_of(pipeline))
         title = f"Add an integration to {pipeline.name}"
         return self.page(request, "form.html", form=form, title=title, button="Add", back=address_of(pipeline))
 
@@ -185,21 +167,11 @@ class PipelineAdmin(PipelineExports):
         secret_keys = set(pipeline.parameters.filter(secret=True).values_list("key", flat=True))
         initial = {"key": request.GET.get("key", ""), "tag": pipeline.tag}
         form = ParameterForm(request.POST or None, secret_keys=secret_keys, initial=initial)
-        if request.method == "POST" and form.is_valid():
-            said = form.cleaned_data
-            wish = Wish(said["value"], secret=said["secret"], verbatim=said["verbatim"])
+        if acts(request) and form.is_valid():
             try:
-                change_parameters(
-                    actor=actor_of(request),
-                    pipeline_id=key,
-                    wishes={said["key"]: wish},
-                    expected=said["tag"] or "none",
-                )
+                return settle(request, partial(_parameter_set, request, pipeline, form.cleaned_data))
             except Refused as refusal:
                 blame(form, refusal)
-            else:
-                with told(request, f"{form.cleaned_data['key']} is set."):
-                    return HttpResponseRedirect(address_of(pipeline))
         title = f"Set a parameter of {pipeline.name}"
         return self.page(request, "form.html", form=form, title=title, button="Set", back=address_of(pipeline))
 
@@ -207,10 +179,10 @@ class PipelineAdmin(PipelineExports):
         require(request, self.writes)
         pipeline = self.found(request, key)
         actor = actor_of(request)
-        if request.method == "POST":
-            with told(request, f"{name} is deleted."):
-                delete_parameter(actor=actor, pipeline_id=key, key=name, expected=request.POST.get("tag", "none"))
-            return HttpResponseRedirect(address_of(pipeline))
+        if acts(request):
+            seen = request.POST.get("tag", "none")
+            drop = partial(delete_parameter, actor=actor, pipeline_id=key, key=name, expected=seen)
+            return carry_out(request, drop, done=f"{name} is deleted.", then=address_of(pipeline))
         return self.ask(
             request,
             Question(
@@ -240,6 +212,42 @@ class PipelineAdmin(PipelineExports):
 
 def address_of(pipeline: Pipeline) -> str:
     return reverse("admin:pipelines_pipeline_page", args=[pipeline.pk])
+
+
+def _created(request: HttpRequest, fields: dict[str, Any]) -> Done:
+    wanted = {name: value for name, value in fields.items() if name != "tag"} | {"slug": fields["slug"] or None}
+    pipeline = create_pipeline(actor=actor_of(request), **wanted)
+    return Done(address_of(pipeline), f"{pipeline.name} is here.")
+
+
+def _edited(request: HttpRequest, pipeline: Pipeline, said: dict[str, Any]) -> Done:
+    fields = said | {"slug": said["slug"] or pipeline.slug}
+    labels, seen = fields.pop("labels"), fields.pop("tag") or "none"
+    held = dict.fromkeys(pipeline.labels.values_list("key", flat=True))
+    update_pipeline(
+        actor=actor_of(request), pipeline_id=pipeline.pk, fields=fields, labels=held | labels, expected=seen
+    )
+    return Done(address_of(pipeline), f"{fields['name']} is saved.")
+
+
+def _assigned(request: HttpRequest, pipeline: Pipeline, free: list[Template], said: dict[str, Any]) -> Done:
+    template_id, _, number = said["revision"].partition(":")
+    template = next(template for template in free if template.pk == template_id)
+    assign_pin(
+        actor=actor_of(request),
+        pipeline_id=pipeline.pk,
+        template_id=template_id,
+        revision_id=find_revision(template, number).pk,
+        enabled=said["enabled"],
+    )
+    return Done(address_of(pipeline), f"{template.name} is on {pipeline.name}.")
+
+
+def _parameter_set(request: HttpRequest, pipeline: Pipeline, said: dict[str, Any]) -> Done:
+    wish = Wish(said["value"], secret=said["secret"], verbatim=said["verbatim"])
+    seen = said["tag"] or "none"
+    change_parameters(actor=actor_of(request), pipeline_id=pipeline.pk, wishes={said["key"]: wish}, expected=seen)
+    return Done(address_of(pipeline), f"{said['key']} is set.")
 
 
 def _parameters(pipeline: Pipeline, pins: list[Pin]) -> list[dict[str, Any]]:
