@@ -3,6 +3,7 @@
 Every form that writes carries a key. A form without a good one changes nothing: it is shown again with what was typed.
 """
 
+import json
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from django.contrib import messages
 from django.core import signing
 from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.crypto import salted_hmac
 
 from accounts.admin.console import actor_of, organisation_id_of, signed_in, told
 from accounts.errors import Conflict
@@ -19,6 +21,7 @@ from accounts.once import SentAlready, do_once, sweep_used_keys
 FIELD = "form_key"
 SALT = "pinion.form"
 OPEN_FOR = 12 * 60 * 60  # seconds; a used key is remembered for twice as long
+UNSAID = (FIELD, "csrfmiddlewaretoken")
 RETURNED = "pinion.form_returned"  # in the request's facts: the form was kept while its person logged in again
 TOO_OLD = "This form was open for too long, so nothing has been changed. Look it over, and send it again."
 ELSEWHERE = "This form was opened by somebody else or in another organisation, so nothing has been changed."
@@ -44,7 +47,7 @@ class FormKey:
 
 
 def new_form_key(request: HttpRequest) -> str:
-    """A key for a form that may act once, good for this person in this organisation and for half a day."""
+    """For each page anew: its form may act once, for this person in this organisation, within half a day."""
     facts = [signed_in(request).pk, organisation_id_of(request), secrets.token_urlsafe(12)]
     return signing.dumps(facts, salt=SALT)
 
@@ -55,12 +58,6 @@ def key_in(text: str, *, max_age: int | None = OPEN_FOR) -> FormKey | None:
         return FormKey(*signing.loads(text, salt=SALT, max_age=max_age))
     except (signing.BadSignature, ValueError, TypeError):
         return None
-
-
-def form_key(request: HttpRequest) -> str:
-    """What a page's form carries: the key that it was sent with, while that is good, else a new one."""
-    sent = request.POST.get(FIELD, "")
-    return sent if sent and _refusal(request) is None else new_form_key(request)
 
 
 def acts(request: HttpRequest) -> bool:
@@ -85,7 +82,7 @@ def settle(request: HttpRequest, change: Callable[[], Done]) -> HttpResponseRedi
         return done[0].address
 
     try:
-        where = do_once(actor=actor_of(request), key=spent_key(request), change=address)
+        where = do_once(actor=actor_of(request), **spent(request), change=address)
     except SentAlready as earlier:
         messages.info(request, earlier.message)
         return HttpResponseRedirect(earlier.address or reverse("admin:index"))
@@ -96,12 +93,16 @@ def settle(request: HttpRequest, change: Callable[[], Done]) -> HttpResponseRedi
     return HttpResponseRedirect(where)
 
 
-def spent_key(request: HttpRequest) -> str:
-    """What the change of a form that `acts` uses up. Raises Conflict where it has become too old meanwhile."""
+def spent(request: HttpRequest) -> dict[str, str]:
+    """What the change of a form that `acts` uses up: its key, with what it says.
+
+    Raises Conflict where the key has become too old meanwhile.
+    """
     key = key_in(request.POST.get(FIELD, ""))
     if key is None:
         raise Conflict(TOO_OLD, code="FORM_EXPIRED")
-    return key.nonce
+    sent = sorted((name, values) for name, values in request.POST.lists() if name not in UNSAID)
+    return {"key": key.nonce, "said": salted_hmac(SALT, json.dumps(sent), algorithm="sha256").hexdigest()}
 
 
 def carry_out(

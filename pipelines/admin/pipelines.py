@@ -32,6 +32,7 @@ from pipelines.registry import create_pipeline, delete_pipeline, update_pipeline
 from pipelines.versions import version_at
 
 HISTORY_SHOWN = 50
+TEMPLATES_OFFERED = 200
 
 
 class PipelineAdmin(PipelineExports):
@@ -149,13 +150,11 @@ class PipelineAdmin(PipelineExports):
     def assign(self, request: HttpRequest, key: str) -> HttpResponse:
         require(request, self.writes)
         pipeline = self.found(request, key)
-        used = Pin.objects.filter(pipeline=pipeline).values("template_id")
-        templates = Template.objects.in_organisation(pipeline.organisation_id).exclude(pk__in=used)
-        free = list(templates.filter(archived=False, latest_number__gt=0).order_by("name")[:200])
-        form = AssignForm(request.POST or None, templates=free)
+        offered = _offered(pipeline, request.POST.get("revision", "").partition(":")[0])
+        form = AssignForm(request.POST or None, templates=offered)
         if acts(request) and form.is_valid():
             try:
-                return settle(request, partial(_assigned, request, pipeline, free, form.cleaned_data))
+                return settle(request, partial(_assigned, request, pipeline, offered, form.cleaned_data))
             except Refused as refusal:
                 blame(form, refusal)
         title = f"Add an integration to {pipeline.name}"
@@ -230,9 +229,16 @@ def _edited(request: HttpRequest, pipeline: Pipeline, said: dict[str, Any]) -> D
     return Done(address_of(pipeline), f"{fields['name']} is saved.")
 
 
-def _assigned(request: HttpRequest, pipeline: Pipeline, free: list[Template], said: dict[str, Any]) -> Done:
+def _offered(pipeline: Pipeline, chosen: str) -> list[Template]:
+    """The templates that are not on this pipeline yet; also the chosen one, so that the service says what is wrong."""
+    used = Pin.objects.filter(pipeline=pipeline).exclude(template=chosen).values("template_id")
+    templates = Template.objects.in_organisation(pipeline.organisation_id).exclude(pk__in=used)
+    return list(templates.filter(archived=False, latest_number__gt=0).order_by("name", "pk")[:TEMPLATES_OFFERED])
+
+
+def _assigned(request: HttpRequest, pipeline: Pipeline, offered: list[Template], said: dict[str, Any]) -> Done:
     template_id, _, number = said["revision"].partition(":")
-    template = next(template for template in free if template.pk == template_id)
+    template = next(template for template in offered if template.pk == template_id)
     assign_pin(
         actor=actor_of(request),
         pipeline_id=pipeline.pk,

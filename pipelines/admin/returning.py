@@ -42,8 +42,9 @@ def received(site: AdminSite, request: HttpRequest) -> HttpResponse | None:
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:  # noqa: ARG001  # what Django calls it with
     """A form that was open while somebody logged in in another tab, or that no page of ours has sent."""
     site, is_known = admin.site, admin.site.has_permission(request)
-    if not _is_from_here(request) or (is_known and request.path == reverse("admin:login")):
-        context = {"title": "This form has expired", "known": is_known, "next": _next(request)}
+    needless = is_known and request.path == reverse("admin:login")
+    if needless or not _is_from_here(request):
+        context = {"title": "This form has expired", "needless": needless, "next": _next(request)}
         return TemplateResponse(request, "console/expired.html", context, status=403)
     if not is_known:
         return _login_page(site, request, LoginForm(request))

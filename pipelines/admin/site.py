@@ -12,7 +12,7 @@ from django.urls import URLPattern, URLResolver, path, reverse
 from accounts.admin.audit_log import AuditLogAdmin
 from accounts.admin.console import CHOSEN_ORGANISATION, organisation_id_of, role_of, signed_in
 from accounts.admin.login import LoginForm, PasswordChange
-from accounts.admin.sending import form_key
+from accounts.admin.sending import new_form_key
 from accounts.admin.users import UserAdmin
 from accounts.models import ApiToken, AuditEntry, Organisation, User
 from accounts.roles import Role, allows
@@ -86,18 +86,10 @@ class ConsoleSite(AdminSite):
             response: HttpResponse = view(request, *args, **kwargs)
             return response
 
-        guarded = super().admin_view(inside, cacheable)
-
-        @wraps(view)
-        def outside(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            is_form = request.method == "POST" and request.path != reverse("admin:logout")
-            answer = received(self, request) if is_form else None
-            return answer or guarded(request, *args, **kwargs)
-
-        return outside
+        return self._receiving(super().admin_view(inside, cacheable))
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
-        choose = super().admin_view(self.choose_organisation)
+        choose = self._receiving(super().admin_view(self.choose_organisation))
         return [
             path("organisation/", choose, name="choose_organisation"),
             path("fleet/", self.admin_view(partial(fleet, self)), name="fleet"),
@@ -128,6 +120,17 @@ class ConsoleSite(AdminSite):
         context = self.each_context(request) | {"form": form, "title": "Choose an organisation"}
         return TemplateResponse(request, "console/choose_organisation.html", context)
 
+    def _receiving(self, view: Any) -> Any:
+        """Around Django's own guard, which would lead a form to the login and lose it."""
+
+        @wraps(view)
+        def outside(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            is_form = request.method == "POST" and request.path != reverse("admin:logout")
+            answer = received(self, request) if is_form else None
+            return answer or view(request, *args, **kwargs)
+
+        return outside
+
     def _frame(self, request: HttpRequest) -> dict[str, Any]:
         """The sections that this person's role opens, and where they are."""
         role = role_of(request)
@@ -139,5 +142,5 @@ class ConsoleSite(AdminSite):
             "current_section": current,
             "organisation": organisation,
             "role": role.value,
-            "form_key": form_key(request),
+            "form_key": new_form_key(request),
         }

@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 
 from accounts.admin.console import ConsoleAdmin, Question, actor_of, organisation_id_of, rehearse, require
 from accounts.admin.forms import blame
-from accounts.admin.sending import acts, carry_out, spent_key
+from accounts.admin.sending import acts, carry_out, spent
 from accounts.errors import Conflict, NotFound, Refused
 from accounts.models import SCOPE_CHOICES, ApiToken
 from accounts.once import SentAlready, use_up
@@ -164,7 +164,7 @@ class TokenAdmin(ConsoleAdmin):
         fields = form.cleaned_data | {"scope": Role(form.cleaned_data["scope"])}
         try:
             with transaction.atomic():
-                use_up(actor=actor, key=spent_key(request))
+                use_up(actor=actor, **spent(request))
                 token, secret = issue_limited_token(actor=actor, **fields)
         except SentAlready as refusal:
             return self._answer(request, "No token was issued", refusal=refusal, status=409)
