@@ -113,6 +113,17 @@ def set_password(*, actor: Actor, user_id: str, password: str) -> User:
     return user
 
 
+@transaction.atomic
+def set_password_of_superuser(*, email: str, password: str) -> User:
+    """For who belongs to no organisation, so that no audit log would be theirs. Raises NotFound and Invalid."""
+    superusers = User.objects.by_email(email).filter(organisation=None)
+    user = superusers.select_for_update(no_key=True).first()
+    if user is None:
+        raise NotFound("There is no such superuser.")
+    _replace_password(user, password)
+    return user
+
+
 def _replace_password(user: User, password: str) -> None:
     """Sessions of the console end by themselves: each is bound to the password it was begun with."""
     _set_password(user, password)

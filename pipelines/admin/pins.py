@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 
 from accounts.actors import Actor
 from accounts.admin.console import Question, actor_of, organisation_id_of, rehearse, require, told
+from accounts.admin.days import ChangedFilter
 from accounts.admin.sending import acts, carry_out
 from accounts.errors import PreflightFailed
 from integrations.models import Revision, Template
@@ -71,8 +72,16 @@ def deed(name: str, actor: Actor, pin: Pin, target: Revision | None = None) -> D
 class PinAdmin(PinActions):
     list_display = ["name", "pipeline_name", "vendor", "at_revision", "latest", "state", "updated_at"]
     list_display_links = None
-    list_filter = [BehindFilter, "enabled", UnresolvedFilter, VendorFilter, TemplateFilter, PinLabelFilter]
-    linked_filters = ("revision",)  # from the page of a template
+    list_filter = [
+        BehindFilter,
+        "enabled",
+        UnresolvedFilter,
+        ChangedFilter,
+        VendorFilter,
+        TemplateFilter,
+        PinLabelFilter,
+    ]
+    linked_filters = ("revision", "pipeline")  # from the page of a template, and from the list of pipelines
     search_fields = ["id"]  # the search itself is below
     search_help_text = "Pipeline, template or id"
     ordering = ["-updated_at", "id"]
@@ -191,6 +200,12 @@ def shown(value: object) -> str:
 
 def address_of(pin: Pin) -> str:
     return reverse("admin:pipelines_pin_page", args=[pin.pk])
+
+
+def pins_link(query: str, count: int, of: str) -> SafeString:
+    """A number of integrations as a link to them; `of` says to who does not see the list what they are."""
+    address = f"{reverse('admin:pipelines_pin_changelist')}?{query}"
+    return format_html('<a href="{}">{}<span class="sr-only"> {}</span></a>', address, count, of)
 
 
 def state_of(pin: Pin) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts.admin.console import Question, actor_of, rehearse, require, role_of
+from accounts.admin.days import ChangedFilter
 from accounts.admin.forms import blame
 from accounts.admin.sending import Done, acts, carry_out, settle
 from accounts.errors import Refused
@@ -22,23 +23,23 @@ from integrations.revisions import find_revision
 from pipelines.admin.exports import PipelineExports
 from pipelines.admin.filters import LabelFilter
 from pipelines.admin.forms import AssignForm, ParameterForm, PipelineForm
-from pipelines.admin.pins import state_of
-from pipelines.admin.timeline import sentence_of
+from pipelines.admin.history import HistoryPages, newest
+from pipelines.admin.pins import pins_link, state_of
 from pipelines.configs import config_at, current_config
-from pipelines.models import HistoryEntry, Pin, Pipeline
+from pipelines.models import Pin, Pipeline
 from pipelines.parameters import Wish, change_parameters, delete_parameter
 from pipelines.pins import assign_pin
 from pipelines.registry import create_pipeline, delete_pipeline, update_pipeline
 from pipelines.versions import version_at
 
-HISTORY_SHOWN = 50
+HISTORY_SHOWN = 10
 TEMPLATES_OFFERED = 200
 
 
-class PipelineAdmin(PipelineExports):
+class PipelineAdmin(PipelineExports, HistoryPages):
     list_display = ["named", "type", "shown_labels", "pins", "behind", "enabled", "updated_at"]
     list_display_links = None
-    list_filter = ["type", "enabled", LabelFilter]
+    list_filter = ["type", "enabled", ChangedFilter, LabelFilter]
     search_fields = ["name", "slug", "id", "pipeline_key"]
     search_help_text = "Name, slug, id or pipeline key"
     ordering = ["name", "id"]
@@ -61,6 +62,7 @@ class PipelineAdmin(PipelineExports):
             self.route("<str:key>/parameters/", self.set_parameter, "parameter"),
             self.route("<str:key>/parameters/<str:name>/delete/", self.drop_parameter, "parameter_delete"),
             self.route("<str:key>/config/", self.config, "config"),
+            *self.history_routes(),
             self.route("<str:key>/", self.show, "page"),
             *super().get_urls(),
         ]
@@ -74,19 +76,21 @@ class PipelineAdmin(PipelineExports):
         return ", ".join(sorted(str(label) for label in pipeline.labels.all()))
 
     @admin.display(description="Integrations")
-    def pins(self, pipeline: Any) -> int:
-        return int(pipeline.pin_count or 0)
+    def pins(self, pipeline: Any) -> SafeString | int:
+        return (
+            pins_link(f"pipeline={pipeline.pk}", pipeline.pin_count, f"on {pipeline.name}") if pipeline.pin_count else 0
+        )
 
     @admin.display(description="Behind")
-    def behind(self, pipeline: Any) -> str:
-        return str(pipeline.behind_count or "")
+    def behind(self, pipeline: Any) -> SafeString | str:
+        query = f"outdated=true&pipeline={pipeline.pk}"
+        return pins_link(query, pipeline.behind_count, f"on {pipeline.name} behind") if pipeline.behind_count else ""
 
     def show(self, request: HttpRequest, key: str) -> HttpResponse:
         """Everything about one pipeline."""
         pipeline = self.found(request, key)
         pins = list(Pin.objects.filter(pipeline=pipeline).with_needs().order_by("created_at", "pk"))
-        secret = HistoryEntry.objects.filter(pipeline=pipeline).last_secret_lines()
-        history = HistoryEntry.objects.filter(pipeline=pipeline).with_names().order_by("-pk")[: HISTORY_SHOWN + 1]
+        lines, is_more = newest(pipeline, HISTORY_SHOWN)
         return self.page(
             request,
             "pipeline.html",
@@ -94,7 +98,8 @@ class PipelineAdmin(PipelineExports):
             pipeline=pipeline,
             pins=[(pin, *state_of(pin)) for pin in pins],
             parameters=_parameters(pipeline, pins),
-            history=[(entry, sentence_of(entry, secret)) for entry in history[:HISTORY_SHOWN]],
+            lines=lines,
+            more_history=is_more,
             parameter_form=ParameterForm(),
             may_delete=allows(role_of(request), Role.ADMIN),
         )

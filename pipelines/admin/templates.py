@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts.admin.console import Question, actor_of, rehearse, require, role_of
+from accounts.admin.days import ChangedFilter
 from accounts.admin.forms import blame
 from accounts.admin.sending import Done, acts, carry_out, settle
 from accounts.errors import Refused
@@ -24,6 +25,7 @@ from integrations.templates import create_template, update_template
 from integrations.vendors import VENDORS
 from pipelines.admin.exports import TemplateExports
 from pipelines.admin.filters import VendorFilter
+from pipelines.admin.pins import pins_link
 from pipelines.admin.revisions import RevisionPages
 from pipelines.models import Pin
 from pipelines.usages import remove_template
@@ -56,7 +58,7 @@ class CountedList(ChangeList):
 class TemplateAdmin(TemplateExports, RevisionPages):
     list_display = ["named", "vendor_named", "latest", "pinned", "behind", "shelved", "updated_at"]
     list_display_links = None
-    list_filter = [OwnVendorFilter, "archived"]
+    list_filter = [OwnVendorFilter, "archived", ChangedFilter]
     search_fields = ["name", "vendor", "id"]
     search_help_text = "Name, vendor or id"
     ordering = ["name", "id"]
@@ -95,14 +97,14 @@ class TemplateAdmin(TemplateExports, RevisionPages):
 
     @admin.display(description="Pinned")
     def pinned(self, template: Any) -> SafeString:
-        return _pins_link(f"template={template.pk}", template.pin_count, f"of {template.name}")
+        return pins_link(f"template={template.pk}", template.pin_count, f"of {template.name}")
 
     @admin.display(description="Behind")
     def behind(self, template: Any) -> SafeString | str:
         if not template.behind_count:
             return ""
         query = f"outdated=true&template={template.pk}"
-        return _pins_link(query, template.behind_count, f"of {template.name} behind")
+        return pins_link(query, template.behind_count, f"of {template.name} behind")
 
     @admin.display(description="Archived", ordering="archived")
     def shelved(self, template: Template) -> SafeString | str:
@@ -220,8 +222,3 @@ def _edited(request: HttpRequest, template: Template, said: dict[str, Any]) -> D
     fields = {name: value for name, value in said.items() if name != "tag"}
     update_template(actor=actor_of(request), template_id=template.pk, **fields, expected=said["tag"] or "none")
     return Done(address_of(template), f"{fields['name']} is saved.")
-
-
-def _pins_link(query: str, count: int, of: str) -> SafeString:
-    address = f"{reverse('admin:pipelines_pin_changelist')}?{query}"
-    return format_html('<a href="{}">{}<span class="sr-only"> {}</span></a>', address, count, of)
