@@ -23,6 +23,7 @@ from integrations.models import Revision, Template
 from integrations.revisions import find_revision
 from pipelines.admin.actions import PinActions
 from pipelines.admin.filters import BehindFilter, PinLabelFilter, TemplateFilter, UnresolvedFilter, VendorFilter
+from pipelines.admin.rollout_words import takes_out
 from pipelines.differences import compare
 from pipelines.models import Pin, Pipeline
 from pipelines.pins import remove_pin, update_pin
@@ -145,7 +146,15 @@ class PinAdmin(PinActions):
         pin = self.found(request, key)
         revisions = pin.template.revisions.with_status().defer("config").order_by("-number")[:200]
         title = f"{pin.template.name} on {pin.pipeline.name}"
-        return self.page(request, "pin.html", pin=pin, state=state_of(pin), revisions=revisions, title=title)
+        return self.page(
+            request,
+            "pin.html",
+            pin=pin,
+            state=state_of(pin),
+            revisions=revisions,
+            title=title,
+            rollout_note=takes_out(pin),
+        )
 
     def move(self, request: HttpRequest, key: str) -> HttpResponse:
         return self.act(request, key, "move")
@@ -176,6 +185,7 @@ def _question(pin: Pin, chosen: Deed, back: str) -> Question:
         back=back,
         changes=_changes(pin, chosen.target),
         problems=rehearse(lambda: chosen.change(pin.tag)),
+        note=takes_out(pin),
         dangerous=chosen.dangerous,
         fields=fields,
     )

@@ -97,6 +97,17 @@ def abort_rollout(*, actor: Actor, rollout_id: str, reason: str = "", expected: 
     return finish(actor, rollout, RolloutState.ABORTED, reason or f"{actor.label} aborted it.")
 
 
+@transaction.atomic
+def discard_rollout(*, actor: Actor, rollout_id: str, expected: str | None = None) -> None:
+    """Throw away a plan that nobody has started. Raises NotFound, Stale and Conflict (`ROLLOUT_STATE`)."""
+    rollout = lock_rollout(actor=actor, rollout_id=rollout_id)
+    require_unchanged(rollout, expected)
+    _require_state(rollout, "discarded", RolloutState.PLANNED)
+    record(actor, "rollout.discarded", rollout, {"state": (str(rollout.state), None)})
+    RolloutTarget.objects.filter(rollout=rollout).delete()
+    rollout.delete()
+
+
 def lock_rollout(*, actor: Actor, rollout_id: str) -> Rollout:
     """The rollout, locked against every other change until the transaction ends. Raises NotFound."""
     rollouts = Rollout.objects.in_organisation(actor.organisation_id).locked().filter(pk=rollout_id)
