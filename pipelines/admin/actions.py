@@ -16,7 +16,7 @@ from accounts.admin.sending import Done, acts, settle
 from accounts.errors import Refused
 from integrations.models import Revision, Status, Template
 from pipelines.admin.exports import PinExports
-from pipelines.admin.rollout_words import NOT_YET, address_of
+from pipelines.admin.rollout_words import READY, address_of
 from pipelines.batches import LIMIT, Line, Outcome, change_batch, plan_batch
 from pipelines.models import Pin
 from pipelines.rollouts.plans import plan_rollout
@@ -173,7 +173,7 @@ def _planned(request: HttpRequest) -> Done:
         revision=revision.pk,
         selection=Selection(pipelines=pipelines, include_disabled=True),
     )
-    return Done(f"{address_of(rollout)}?{urlencode({'back': _list(request)})}", NOT_YET)
+    return Done(f"{address_of(rollout)}?{urlencode({'back': _list(request)})}", READY)
 
 
 def _seen(request: HttpRequest) -> dict[str, str]:

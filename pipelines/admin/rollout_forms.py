@@ -19,7 +19,8 @@ OFFERED = 200  # revisions in a list to choose from
 SHORTEST = 60  # characters of a summary in such a list
 CAUTIOUS = "1,10%,100%"
 OWN = "own"
-PRESETS = ((CAUTIOUS, "One, then 10 %, then all"), (ALL_AT_ONCE, "All at once"), (OWN, "My own:"))
+PRESETS = ((CAUTIOUS, "One, then 10 %, then all"), (ALL_AT_ONCE, "All at once"), (OWN, "My own"))
+LIMITS = {"max_failure_ratio": "max_failures", "max_increase": "max_increase"}  # fields by what the gate calls them
 SECTIONS = (
     ("Which revision", "", ("revision",)),
     (
@@ -147,6 +148,12 @@ class PlanForm(forms.Form):
             yield title, help_text, [self[name] for name in names]
 
     @property
+    def shows_gate(self) -> bool:
+        """Whether the fields of the gate, the last section, should be open to see: they say something, or are wrong."""
+        names = SECTIONS[-1][2]
+        return any(self[name].errors for name in names) or any(self[name].value() for name in LIMITS.values())
+
+    @property
     def wish(self) -> dict[str, Any]:
         said = self.cleaned_data
         selection = Selection(
@@ -201,7 +208,7 @@ class PlanForm(forms.Form):
     def _clean_waves(self, chosen: str, own: str) -> None:
         if chosen != OWN and own:
             self.add_error(
-                "own_waves", f"Choose “{PRESETS[-1][1].rstrip(':')}” above to use these, or empty this field."
+                "own_waves", f"Choose “{PRESETS[-1][1]}” above to use these, or empty this field."
             )
             return
         try:
@@ -211,8 +218,7 @@ class PlanForm(forms.Form):
 
     def _gate(self) -> Gate | None:
         """None where neither limit is given."""
-        limits = {"max_failure_ratio": "max_failures", "max_increase": "max_increase"}
-        ratios = {name: self.cleaned_data[field] for name, field in limits.items()}
+        ratios = {name: self.cleaned_data[field] for name, field in LIMITS.items()}
         if set(ratios.values()) == {None}:
             return None
         return Gate(
@@ -246,7 +252,7 @@ def choices_again(rollout: Rollout) -> dict[str, Any]:
     waves = waves_of(rollout)
     is_preset = waves in dict(PRESETS)
     gate = rollout.gate or {}
-    limits = {"max_failures": gate.get("max_failure_ratio"), "max_increase": gate.get("max_increase")}
+    limits = {field: gate.get(name) for name, field in LIMITS.items()}
     origin = Revision.objects.filter(pk=selection.from_revision).values_list("number", flat=True).first()
     shown = {
         "revision": rollout.revision.number if rollout.revision else None,

@@ -19,7 +19,7 @@ from pipelines.admin.pins import safe_back
 from pipelines.admin.revisions import Comparison, comparison_of
 from pipelines.admin.rollout_forms import PlanForm, choices_again, schedule_of
 from pipelines.admin.rollout_words import (
-    NOT_YET,
+    READY,
     ON_FAILURE,
     ON_INCONCLUSIVE,
     PLANNED_STANDINGS,
@@ -190,7 +190,7 @@ def _title(path: Path) -> str:
 
 def _planned(actor: Actor, template_id: str, wish: dict[str, Any]) -> Done:
     rollout = plan_rollout(actor=actor, template_id=template_id, **wish)
-    return Done(address_of(rollout), NOT_YET)
+    return Done(address_of(rollout), READY)
 
 
 def _started(request: HttpRequest, rollout: Rollout) -> Done:

@@ -51,7 +51,7 @@ ON_INCONCLUSIVE = {
 }
 Lines = list[tuple[str, str, str, int]]  # kind, word, name and number of each standing that some target has
 LATE = timedelta(minutes=1)
-NOT_YET = "Planned. Nothing has been moved yet."
+READY = "The plan is ready. Look it over, then start it."
 NO_WORKER = "No worker seems to run: start manage.py run_rollouts"
 UNITS = (("d", 86_400), ("h", 3600), ("m", 60))
 

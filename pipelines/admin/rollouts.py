@@ -33,7 +33,7 @@ class StateFilter(admin.SimpleListFilter):
 
 
 class PlannedFilter(DayFilter):
-    title = "planned"
+    title = "day of the plan"
 
 
 class RolloutAdmin(PlanPages, ProgressPages):
@@ -70,15 +70,17 @@ class RolloutAdmin(PlanPages, ProgressPages):
     @admin.display(description="Progress")
     def progress(self, rollout: Rollout) -> SafeString | str:
         told = summary(rollout)
-        return told.progress if rollout.started_at is None else format_html("{} {}", told.bar, told.progress)
+        if rollout.started_at is None:
+            return told.progress
+        return format_html('{} <span class="nowrap">{}</span>', told.bar, told.progress)
 
     @admin.display(description="Waves")
     def waves_shown(self, rollout: Rollout) -> str:
         return f"{rollout.waves_applied} of {rollout.wave_count}"
 
-    @admin.display(description="Started")
-    def started(self, rollout: Rollout) -> Any:
-        return rollout.started_at
+    @admin.display(description="Started (UTC)")
+    def started(self, rollout: Rollout) -> str:
+        return f"{rollout.started_at:%Y-%m-%d %H:%M}" if rollout.started_at else ""
 
     @admin.display(description="By")
     def started_by(self, rollout: Rollout) -> str:
