@@ -8,12 +8,12 @@ from django.db.models import Count, Q
 
 from accounts.errors import Invalid
 from integrations.models import Revision, Status, Template
-from pipelines.admin.rollout_words import ON_FAILURE, ON_INCONCLUSIVE, count, duration, percent
+from pipelines.admin.rollout_words import ON_FAILURE, ON_INCONCLUSIVE, count, percent
 from pipelines.models import OnFailure, OnInconclusive, Pin, Pipeline, Rollout
 from pipelines.rollouts.gates import Gate
 from pipelines.rollouts.plans import Schedule
 from pipelines.rollouts.selection import MAX_NAMED, Selection
-from pipelines.rollouts.waves import ALL_AT_ONCE, parse_duration, parse_waves, reaches
+from pipelines.rollouts.waves import ALL_AT_ONCE, as_duration, parse_duration, parse_waves, reaches
 
 OFFERED = 200  # revisions in a list to choose from
 SHORTEST = 60  # characters of a summary in such a list
@@ -207,9 +207,7 @@ class PlanForm(forms.Form):
 
     def _clean_waves(self, chosen: str, own: str) -> None:
         if chosen != OWN and own:
-            self.add_error(
-                "own_waves", f"Choose “{PRESETS[-1][1]}” above to use these, or empty this field."
-            )
+            self.add_error("own_waves", f"Choose “{PRESETS[-1][1]}” above to use these, or empty this field.")
             return
         try:
             self.cleaned_data["steps"] = parse_waves(own if chosen == OWN else chosen)
@@ -264,13 +262,13 @@ def choices_again(rollout: Rollout) -> dict[str, Any]:
         "include_disabled": selection.include_disabled,
         "waves": waves if is_preset else OWN,
         "own_waves": "" if is_preset else waves,
-        "soak": duration(rollout.soak_seconds),
+        "soak": as_duration(rollout.soak_seconds),
         "on_failure": rollout.on_failure,
         "on_inconclusive": rollout.on_inconclusive,
         **{field: percent(ratio) for field, ratio in limits.items() if ratio is not None},
     }
     if gate:
-        shown |= {"min_events": gate["min_events"], "patience": duration(gate["patience_seconds"])}
+        shown |= {"min_events": gate["min_events"], "patience": as_duration(gate["patience_seconds"])}
     return shown
 
 

@@ -31,7 +31,7 @@ from pipelines.admin.rollout_words import (
 )
 from pipelines.models import Outcome, Rollout, RolloutState
 from pipelines.rollouts.driving import advance
-from pipelines.rollouts.lifecycle import discard_rollout, start_rollout
+from pipelines.rollouts.lifecycle import discard_plan, start_rollout
 from pipelines.rollouts.plans import plan_rollout
 from pipelines.rollouts.progress import Path, count_targets, paths_of, targets_of
 from pipelines.rollouts.selection import Selection
@@ -134,7 +134,7 @@ class PlanPages(ConsoleAdmin):
         rollout = self.found(request, key)
         if not acts(request):
             return HttpResponseRedirect(address_of(rollout))
-        throw_away = partial(discard_rollout, actor=actor_of(request), rollout_id=rollout.pk)
+        throw_away = partial(discard_plan, actor=actor_of(request), rollout_id=rollout.pk)
         template = reverse("admin:integrations_template_page", args=[rollout.template_id])
         done, back = "The plan is discarded. Nothing has been moved.", safe_back(request, template)
         return carry_out(request, throw_away, done=done, then=back, otherwise=address_of(rollout))
@@ -216,5 +216,5 @@ def _planned_again(actor: Actor, rollout: Rollout) -> Done:
             "schedule": schedule_of(rollout),
         },
     )
-    discard_rollout(actor=actor, rollout_id=rollout.pk)
+    discard_plan(actor=actor, rollout_id=rollout.pk)
     return done

@@ -15,6 +15,7 @@ from integrations.models import Template
 from pipelines.models import OnFailure, OnInconclusive, Pin, Rollout, RolloutState, RolloutTarget, RolloutWave, Verdict
 from pipelines.querysets import HEAVY
 from pipelines.rollouts.progress import targets_of
+from pipelines.rollouts.waves import as_duration
 
 # What the style sheet calls a state, and what people do.
 STATES: Mapping[str, tuple[str, str]] = {
@@ -53,7 +54,6 @@ Lines = list[tuple[str, str, str, int]]  # kind, word, name and number of each s
 LATE = timedelta(minutes=1)
 READY = "The plan is ready. Look it over, then start it."
 NO_WORKER = "No worker seems to run: start manage.py run_rollouts"
-UNITS = (("d", 86_400), ("h", 3600), ("m", 60))
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def choices_of(rollout: Rollout) -> list[tuple[str, str]]:
         ("Left out", count(len(kept.get("exclude", ())), "named pipeline") if kept.get("exclude") else ""),
         ("Share", f"{kept['percent']} % of them" if kept.get("percent") else ""),
         ("Disabled ones", "taken along" if kept.get("include_disabled") else ""),
-        ("Soak", duration(rollout.soak_seconds) if rollout.soak_seconds else ""),
+        ("Soak", as_duration(rollout.soak_seconds) if rollout.soak_seconds else ""),
         ("Gate", gate_of(rollout)),
     ]
     return [(term, text) for term, text in said if text]
@@ -198,18 +198,13 @@ def gate_of(rollout: Rollout) -> str:
         parts.append(f"at most {percent(gate['max_increase'])} points more than in the hour before")
     if not parts:
         return ""
-    patience = duration(gate["patience_seconds"])
+    patience = as_duration(gate["patience_seconds"])
     return f"{' and '.join(parts)}, judged from {count(gate['min_events'], 'event')} on, patient for {patience}"
 
 
 def percent(ratio: float) -> str:
     """A ratio as people write it: 0.025 is 2.5."""
     return f"{round(100 * ratio, 6):g}"
-
-
-def duration(seconds: int) -> str:
-    """As `parse_duration` reads it."""
-    return next((f"{seconds // size}{unit}" for unit, size in UNITS if seconds and not seconds % size), f"{seconds}s")
 
 
 def count(number: int, noun: str) -> str:

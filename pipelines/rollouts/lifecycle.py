@@ -1,4 +1,4 @@
-"""Starting, pausing, resuming and ending rollouts: each function is one transition, held by the row's lock."""
+"""Starting, pausing, resuming, ending and discarding rollouts: each function is one transition, held by the row's lock."""
 
 from datetime import datetime
 
@@ -98,13 +98,15 @@ def abort_rollout(*, actor: Actor, rollout_id: str, reason: str = "", expected: 
 
 
 @transaction.atomic
-def discard_rollout(*, actor: Actor, rollout_id: str, expected: str | None = None) -> None:
-    """Throw away a plan that nobody has started. Raises NotFound, Stale and Conflict (`ROLLOUT_STATE`)."""
+def discard_plan(*, actor: Actor, rollout_id: str, expected: str | None = None) -> None:
+    """Delete a plan that was never started; whatever was started is kept for good.
+
+    Raises NotFound, Stale and Conflict (`ROLLOUT_STATE`).
+    """
     rollout = lock_rollout(actor=actor, rollout_id=rollout_id)
     require_unchanged(rollout, expected)
     _require_state(rollout, "discarded", RolloutState.PLANNED)
-    record(actor, "rollout.discarded", rollout, {"state": (str(rollout.state), None)})
-    RolloutTarget.objects.filter(rollout=rollout).delete()
+    record(actor, "rollout.discarded", rollout, {"plan_hash": (rollout.plan_hash, None)})
     rollout.delete()
 
 

@@ -56,6 +56,13 @@ def parse_duration(text: str, field: str) -> int:
     return seconds
 
 
+def as_duration(seconds: int) -> str:
+    """As `parse_duration` reads it, in the largest unit that leaves no rest."""
+    fitting = ((unit, length) for unit, length in reversed(_UNITS.items()) if seconds and seconds % length == 0)
+    unit, length = next(fitting, ("s", 1))
+    return f"{seconds // length}{unit}"
+
+
 def _step(text: str, field: str) -> Step:
     found = _STEP.fullmatch(text)
     step = Step(int(found[1]), bool(found[2])) if found else None
