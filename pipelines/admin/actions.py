@@ -50,7 +50,7 @@ class PinActions(PinExports):
 
     def get_urls(self) -> list[URLPattern]:
         return [
-            self.route("actions/move/", self.plan_move, "move_plan"),
+            self.route("actions/plan/move/", self.plan_move, "move_plan"),
             self.route("actions/plan/<str:name>/", self.plan, "plan"),
             *super().get_urls(),
         ]
@@ -163,7 +163,9 @@ def _planned(request: HttpRequest) -> Done:
     revision = revisions.filter(pk=request.POST.get("revision", "")).first()
     if revision is None:
         raise Http404
-    ticked = Pin.objects.in_organisation(organisation_id_of(request)).filter(pk__in=request.POST["pins"].split())
+    ticked = Pin.objects.in_organisation(organisation_id_of(request)).filter(
+        pk__in=request.POST.get("pins", "").split()
+    )
     pipelines = tuple(ticked.filter(template=revision.template_id).values_list("pipeline_id", flat=True))
     if not pipelines:
         raise Http404

@@ -19,10 +19,10 @@ from pipelines.admin.pins import safe_back
 from pipelines.admin.revisions import Comparison, comparison_of
 from pipelines.admin.rollout_forms import PlanForm, choices_again, schedule_of
 from pipelines.admin.rollout_words import (
-    READY,
     ON_FAILURE,
     ON_INCONCLUSIVE,
     PLANNED_STANDINGS,
+    READY,
     address_of,
     choices_of,
     count,

@@ -28,7 +28,7 @@ STATES: Mapping[str, tuple[str, str]] = {
 STANDINGS: Mapping[str, tuple[str, str]] = {
     "waiting": ("running", "Waits for its wave"),
     "moved": ("current", "Moved"),
-    "detached": ("behind", "Changed by hand since"),
+    "detached": ("behind", "Changed by hand"),
     "blocked": ("bad", "Blocked"),
     "revert_blocked": ("bad", "Cannot go back"),
     "superseded": ("behind", "Moved on since"),
