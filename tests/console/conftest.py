@@ -40,12 +40,13 @@ def person(browser: Browser, demo_server: LiveServer) -> Generator[Person]:
     with ExitStack() as stack:
         everything: list[list[str]] = []
 
-        def arrive(role: Role, *, theme: str = "light", width: int = 1280) -> Page:
+        def arrive(role: Role, *, theme: str = "light", width: int = 1280, scripts: bool = True) -> Page:
             context = stack.enter_context(
                 browser.new_context(
                     base_url=demo_server.url,
                     viewport={"width": width, "height": 900},
                     color_scheme="dark" if theme == "dark" else "light",
+                    java_script_enabled=scripts,
                 )
             )
             everything.append(watched(context, demo_server.url))
