@@ -282,3 +282,13 @@ def test_a_plan_that_was_blocked_in_part_moves_the_rest_where_that_is_said(organ
     assert RolloutTarget.objects.filter(rollout=rollout, outcome="blocked").count() == 1
     done = advance(fleet.start(rollout, skip_blocked=True).pk)
     assert (done.state, standing(done), fleet.numbers()) == ("done", {"moved": 1, "blocked": 1}, [2, 1])
+
+
+def test_what_is_counted_is_of_one_moment_whatever_a_worker_did_since_the_rollout_was_read(
+    organisation: Organisation,
+) -> None:
+    fleet = fleet_of(4, organisation)
+    read_before = fleet.start(fleet.plan(schedule=in_waves("1,100%")))
+    advance(read_before.pk)
+    assert standing(read_before) == {"moved": 1, "waiting": 3}
+    assert [target.standing for target in targets_of(read_before)] == ["moved", *["waiting"] * 3]
