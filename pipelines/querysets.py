@@ -107,6 +107,10 @@ class ProcessorQuerySet(models.QuerySet["Processor"]):
     def in_organisation(self, organisation_id: str) -> Self:
         return self.filter(organisation_id=organisation_id)
 
+    def past_their_time(self, now: datetime) -> Self:
+        """Those that have been silent for so long that they are forgotten."""
+        return self.filter(last_seen_at__lte=now - settings.REPORT_RETENTION)
+
     def live(self, now: datetime) -> Self:
         """Those that count: they reported lately, and their token still opens the door."""
         unexpired = models.Q(token__expires_at=None) | models.Q(token__expires_at__gt=now)
