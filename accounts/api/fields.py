@@ -36,19 +36,35 @@ class Text(serializers.CharField):
         return super().to_internal_value(data)
 
 
-class Name(Text):
+class Line(Text):
+    """Text in one line: no control characters."""
+
+    def to_internal_value(self, data: Any) -> str:
+        text = super().to_internal_value(data)
+        if any(unicodedata.category(character) in UNPRINTABLE for character in text):
+            raise serializers.ValidationError("This must not hold control characters.", code="control_character")
+        return text
+
+
+class Name(Line):
     """A name for people: no blanks around it, no control characters."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"max_length": 200, **options})
 
     def to_internal_value(self, data: Any) -> str:
-        text = super().to_internal_value(data)
-        if text != text.strip():
+        if isinstance(data, str) and data != data.strip():
             raise serializers.ValidationError("This must not begin or end with white space.", code="blanks")
-        if any(unicodedata.category(character) in UNPRINTABLE for character in text):
-            raise serializers.ValidationError("This must not hold control characters.", code="control_character")
-        return text
+        return super().to_internal_value(data)
+
+
+class Whole(serializers.IntegerField):
+    """A JSON integer, and nothing that merely looks like it."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if not isinstance(data, int) or isinstance(data, bool):
+            raise serializers.ValidationError("This must be a whole number.", code="wrong_type")
+        return data
 
 
 class Flag(serializers.BooleanField):

@@ -24,8 +24,10 @@ from pipelines.admin.exports import PipelineExports
 from pipelines.admin.filters import LabelFilter
 from pipelines.admin.forms import AssignForm, ParameterForm, PipelineForm
 from pipelines.admin.history import HistoryPages, newest
+from pipelines.admin.marks import mark_of
 from pipelines.admin.pins import pins_link, state_of
 from pipelines.configs import config_at, current_config
+from pipelines.feed.applied import applied_states
 from pipelines.models import Pin, Pipeline
 from pipelines.parameters import Wish, change_parameters, delete_parameter
 from pipelines.pins import assign_pin
@@ -90,13 +92,14 @@ class PipelineAdmin(PipelineExports, HistoryPages):
         """Everything about one pipeline."""
         pipeline = self.found(request, key)
         pins = list(Pin.objects.filter(pipeline=pipeline).with_needs().order_by("created_at", "pk"))
+        states = applied_states(pins)
         lines, is_more = newest(pipeline, HISTORY_SHOWN)
         return self.page(
             request,
             "pipeline.html",
             title=pipeline.name,
             pipeline=pipeline,
-            pins=[(pin, *state_of(pin)) for pin in pins],
+            pins=[(pin, *state_of(pin), mark_of(states[pin.pk])) for pin in pins],
             parameters=_parameters(pipeline, pins),
             lines=lines,
             more_history=is_more,

@@ -248,14 +248,6 @@ class PipelineConfigObject(serializers.Serializer[Any]):
     integrations = ResolvedPinObject(many=True)
 
 
-class UsageObject(serializers.Serializer[Pin]):
-    id = serializers.CharField()
-    pipeline_id = serializers.CharField()
-    pipeline_name = serializers.CharField(source="pipeline.name")
-    enabled = serializers.BooleanField()
-    updated_at = serializers.DateTimeField()
-
-
 class TokenCreateBody(Body):
     name = Name()
     scope = Choice(choices=SCOPES)

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -13,9 +14,10 @@ from integrations.api.revisions import RevisionEndpoint
 from integrations.api.templates import TemplateEndpoint
 from integrations.models import Revision
 from integrations.revisions import find_revision
-from pipelines.api.serializers import DiffObject, RemovedObject, UsageObject
+from pipelines.api.serializers import DiffObject, RemovedObject
 from pipelines.differences import compare
-from pipelines.models import Pipeline
+from pipelines.feed.applied import running_counts
+from pipelines.models import Pin, Pipeline
 from pipelines.pins import NO_PIPELINE
 from pipelines.usages import pins_of, remove_template
 
@@ -68,8 +70,23 @@ class DiffEndpoint(RevisionEndpoint):
         return pipeline
 
 
+class UsageObject(serializers.Serializer[Pin]):
+    """A pin of the revision. Wants `running` in its context: at how many instances the revision runs, by pin."""
+
+    id = serializers.CharField()
+    pipeline_id = serializers.CharField()
+    pipeline_name = serializers.CharField(source="pipeline.name")
+    enabled = serializers.BooleanField()
+    running = serializers.SerializerMethodField()
+    updated_at = serializers.DateTimeField()
+
+    def get_running(self, pin: Pin) -> int:
+        counts: dict[str, int] = self.context["running"]
+        return counts.get(pin.pk, 0)
+
+
 class UsageEndpoint(RevisionEndpoint):
-    """Where a revision is pinned, oldest pin first."""
+    """Where a revision is pinned, oldest pin first; `running` says at how many live instances it runs there."""
 
     serializer_class = UsageObject
     list_name = "usages"
@@ -77,3 +94,8 @@ class UsageEndpoint(RevisionEndpoint):
 
     def get_queryset(self) -> QuerySet[Any]:
         return pins_of(self.found())
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []
+        context = {"running": running_counts(page)}
+        return self.get_paginated_response([UsageObject(pin, context=context).data for pin in page])

@@ -25,6 +25,7 @@ from config.documentation import OPENAPI
 from config.operations import OPERATIONS
 from integrations.models import Revision
 from pipelines.demo import load_demo, login
+from pipelines.models import Pipeline
 from tests.config.servers import serving
 from tests.conftest import token
 
@@ -36,6 +37,7 @@ CHECKED = (
     "response_headers_conformance",
     "response_schema_conformance",
 )
+ENDLESS = "/v1/runtime/stream"  # nobody reads its answer to the end
 METHODS = ("get", "put", "post", "delete", "patch")
 
 
@@ -57,7 +59,7 @@ def test_every_answer_is_one_that_the_description_foretells(
     organisation = load_demo()
     headers = bearer(organisation, role)
     schema: Any = schemathesis.openapi.from_dict(exactly(described))
-    operations: list[Any] = [found.ok() for found in schema.get_all_operations()]
+    operations: list[Any] = [found.ok() for found in schema.exclude(path=ENDLESS).get_all_operations()]
     real = real_ids()
     with serving(committed_db, tmp_path) as served, requests.Session() as session:
         untrue = [
@@ -118,6 +120,7 @@ def real_ids() -> dict[str, list[str]]:
         "pipeline_id": ["pip_xyz789"],
         "template_id": ["tmpl_abc123"],
         "id": ["pi_abc123", "pip_xyz789", "tmpl_abc123", "1", *Revision.objects.values_list("pk", flat=True)[:3]],
+        "name": ["pip_xyz789", Pipeline.objects.get(pk="pip_xyz789").pipeline_key],
         "key": ["ga4_measurement_id", "another_key"],
         "vendor": ["meta_capi", "ga4"],
     }
