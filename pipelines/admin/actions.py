@@ -34,9 +34,9 @@ class Words:
 
 
 WORDS = {
-    "enable": Words("Enable", "will be enabled", "is enabled already", "enabled"),
-    "disable": Words("Disable", "will be disabled", "is disabled already", "disabled", dangerous=True),
-    "move": Words("Move", "moves", "is there already", "at revision {}"),
+    "enable": Words("Enable", "will be enabled", "enabled already", "enabled"),
+    "disable": Words("Disable", "will be disabled", "disabled already", "disabled", dangerous=True),
+    "move": Words("Move", "will move", "there already", "at revision {}"),
 }
 
 
