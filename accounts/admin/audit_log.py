@@ -72,7 +72,6 @@ class AuditLogAdmin(Downloads):
     ordering = ["-created_at", "-id"]
     sortable_by = []
     actions = []
-    show_facets = admin.ShowFacets.NEVER
     file_name = "audit-log"
     columns = {
         "id": lambda entry: str(entry.pk),

@@ -38,14 +38,13 @@ class Deed:
 class UserAdmin(ConsoleAdmin):
     reads = Role.ADMIN
     writes = Role.ADMIN
-    list_display = ["named", "name", "role", "state", "created_at", "updated_at"]
+    list_display = ["named", "name", "role", "state", "added", "changed"]
     list_display_links = None
     list_filter = ["role", "is_active"]
     search_fields = ["email", "name", "id"]
     search_help_text = "Email, name or id"
     ordering = ["email"]
     actions = None
-    show_facets = admin.ShowFacets.NEVER
     change_list_template = "console/user_list.html"
 
     def get_urls(self) -> list[URLPattern]:

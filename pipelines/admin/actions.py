@@ -38,8 +38,8 @@ class Words:
 
 
 WORDS = {
-    "enable": Words("Enable", "will be enabled", "is enabled already", "enabled"),
-    "disable": Words("Disable", "will be disabled", "is disabled already", "disabled", dangerous=True),
+    "enable": Words("Enable", "will be enabled", "enabled already", "enabled"),
+    "disable": Words("Disable", "will be disabled", "disabled already", "disabled", dangerous=True),
 }
 
 

@@ -19,6 +19,7 @@ from accounts.admin.console import Question, actor_of, organisation_id_of, rehea
 from accounts.admin.days import ChangedFilter
 from accounts.admin.sending import acts, carry_out
 from accounts.errors import PreflightFailed
+from integrations.admin.forms import vendor_name
 from integrations.models import Revision, Template
 from integrations.revisions import find_revision
 from pipelines.admin.actions import PinActions
@@ -77,7 +78,7 @@ def deed(name: str, actor: Actor, pin: Pin, target: Revision | None = None) -> D
 
 
 class PinAdmin(PinActions):
-    list_display = ["name", "pipeline_name", "vendor", "at_revision", "latest", "state", "updated_at"]
+    list_display = ["name", "pipeline_name", "vendor", "at_revision", "latest", "state", "changed"]
     list_display_links = None
     list_filter = [
         BehindFilter,
@@ -132,7 +133,7 @@ class PinAdmin(PinActions):
 
     @admin.display(description="Vendor")
     def vendor(self, pin: Pin) -> str:
-        return pin.template.vendor
+        return vendor_name(pin.template.vendor)
 
     @admin.display(description="Revision")
     def at_revision(self, pin: Pin) -> str:

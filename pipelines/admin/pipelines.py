@@ -39,7 +39,7 @@ TEMPLATES_OFFERED = 200
 
 
 class PipelineAdmin(PipelineExports, HistoryPages):
-    list_display = ["named", "type", "shown_labels", "pins", "behind", "enabled", "updated_at"]
+    list_display = ["named", "type", "shown_labels", "pins", "behind", "enabled", "changed"]
     list_display_links = None
     list_filter = ["type", "enabled", ChangedFilter, LabelFilter]
     search_fields = ["name", "slug", "id", "pipeline_key"]

@@ -58,7 +58,7 @@ class CountedList(ChangeList):
 
 
 class TemplateAdmin(TemplateExports, RevisionPages):
-    list_display = ["named", "vendor_named", "latest", "pinned", "behind", "shelved", "updated_at"]
+    list_display = ["named", "vendor_named", "latest", "pinned", "behind", "shelved", "changed"]
     list_display_links = None
     list_filter = [OwnVendorFilter, "archived", ChangedFilter]
     search_fields = ["name", "vendor", "id"]

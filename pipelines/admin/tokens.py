@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from accounts.admin.console import ConsoleAdmin, Question, actor_of, organisation_id_of, rehearse, require
+from accounts.admin.console import ConsoleAdmin, Question, actor_of, organisation_id_of, rehearse, require, time_of
 from accounts.admin.forms import blame
 from accounts.admin.sending import acts, carry_out, spent
 from accounts.errors import Conflict, NotFound, Refused
@@ -81,9 +81,9 @@ class TokenAdmin(ConsoleAdmin):
         "shown_hint",
         "limit",
         "state",
-        "expires_at",
+        "expires",
         "created_by",
-        "created_at",
+        "added",
     ]
     list_display_links = None
     list_filter = [StateFilter, "scope"]
@@ -91,7 +91,6 @@ class TokenAdmin(ConsoleAdmin):
     search_help_text = "Name, id, the last four characters, or who made it"
     ordering = ["-created_at", "-id"]
     actions = None
-    show_facets = admin.ShowFacets.NEVER
     change_list_template = "console/token_list.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -118,6 +117,10 @@ class TokenAdmin(ConsoleAdmin):
     @admin.display(description="Ends in")
     def shown_hint(self, token: ApiToken) -> SafeString:
         return format_html("<code>…{}</code>", token.hint)
+
+    @admin.display(description="Expires (UTC)", ordering="expires_at")
+    def expires(self, token: ApiToken) -> SafeString | str:
+        return time_of(token.expires_at) if token.expires_at else "never"
 
     @admin.display(description="Pipelines")
     def limit(self, token: Any) -> str:

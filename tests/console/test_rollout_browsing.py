@@ -80,7 +80,7 @@ def test_ticked_integrations_are_moved_without_waiting_for_a_worker(person: Pers
 
 
 def test_a_viewer_watches_without_scripts_and_sees_no_button(person: Person) -> None:
-    page = person(Role.VIEWER, scripts=False)
+    page = person(Role.VIEWER, javascript=False)
     rollout = running(meta_fleet())
     page.goto(page_of(rollout))
     expect(page.get_by_text("1 of 4 moved", exact=True)).to_be_visible()
