@@ -7,9 +7,12 @@ import time_machine
 
 from accounts.errors import Invalid
 from accounts.models import AuditEntry, Organisation
-from pipelines.models import DeliveryFigure, Pin, Rollout, RolloutTarget
+from accounts.roles import Role
+from accounts.tokens import issue_token
+from pipelines.feed.figures import Totals
+from pipelines.models import DeliveryFigure, Pin, Processor, Rollout, RolloutTarget, RunningPin
 from pipelines.rollouts.driving import advance, advance_next
-from pipelines.rollouts.gates import Figures, Gate, judge
+from pipelines.rollouts.gates import Evidence, Gate, judge
 from pipelines.rollouts.lifecycle import resume_rollout
 from pipelines.rollouts.plans import Schedule
 from pipelines.rollouts.progress import count_targets
@@ -52,7 +55,7 @@ INCREASE = Gate(max_increase=0.01, min_events=100, patience_seconds=1800)
 def test_a_gate_judges_by_the_figures_alone(
     gate: Gate, before: tuple[int, int], after: tuple[int, int], verdict: str, reason: str | None
 ) -> None:
-    found = judge(gate, Figures(*before), Figures(*after))
+    found = judge(gate, Evidence(Totals(*before), Totals(*after)))
     assert found.verdict == verdict
     assert reason in (None, found.reason)
 
@@ -145,6 +148,41 @@ def test_bad_figures_pause_it_at_once(organisation: Organisation, clock: time_ma
     assert sorted(watched.fleet.numbers()) == [1, 1, 2, 2]
     entry = AuditEntry.objects.get(action="rollout.paused")
     assert (entry.actor_type, entry.actor_label) == ("system", f"gate of {watched.rollout.pk}")
+
+
+@pytest.mark.parametrize(
+    ("claim", "number", "seen_ago", "state"),
+    [
+        ("rejected", 2, 0, "paused"),
+        ("kept_last_good", 1, 0, "paused"),
+        ("rejected", 1, 0, "running"),  # that was about the earlier revision
+        ("applied", 2, 0, "running"),
+        ("rejected", 2, 3600, "running"),  # that instance is gone
+    ],
+)
+def test_a_processor_that_refuses_the_new_config_fails_the_wave_whatever_the_figures(
+    organisation: Organisation, clock: time_machine.Traveller, claim: str, number: int, seen_ago: int, state: str
+) -> None:
+    watched = Watched(organisation, clock, RATIO)
+    watched.report(1000, 0)
+    token, _ = issue_token(actor=watched.fleet.actor, name="edge", scope=Role.PROCESSOR)
+    seen = watched.clock_now() - timedelta(seconds=seen_ago)
+    processor = Processor.objects.create(
+        organisation=organisation, token=token, instance="edge-1", run="r", sequence=1, last_seen_at=seen
+    )
+    RunningPin.objects.create(
+        processor=processor,
+        pipeline=watched.moved[0].pipeline,
+        pin_id=watched.moved[0].pin_id,
+        claim=claim,
+        revision=watched.fleet.revision(number),
+        config_hash="x",
+        reported_at=watched.clock_now(),
+    )
+    watched.after(10)
+    assert watched.rollout.state == state
+    if state == "paused":
+        assert watched.rollout.reason == "Wave 1 failed its gate: 1 processor has refused the new config."
 
 
 def test_bad_figures_take_it_back_where_it_was_told_so(
