@@ -1,8 +1,12 @@
 """Rollouts to look at: pins to move, and rollouts at every stage, made by the services."""
 
+from datetime import timedelta
+
+from django.utils import timezone
+
 from accounts.models import Organisation
 from integrations.models import Template
-from pipelines.models import Pin, Rollout
+from pipelines.models import Pin, Rollout, RolloutWave
 from pipelines.rollouts.driving import advance
 from pipelines.rollouts.gates import Gate
 from pipelines.rollouts.lifecycle import start_rollout
@@ -11,6 +15,7 @@ from pipelines.rollouts.waves import parse_waves
 from tests.factories import PinFactory, PipelineFactory, TemplateFactory, system
 
 ROLLOUTS = "/admin/pipelines/rollout/"
+SOAK = 600  # seconds
 
 
 def pinned(organisation: Organisation, template: Template, count: int, number: int = 1) -> list[Pin]:
@@ -34,15 +39,24 @@ def fleet_of(organisation: Organisation, count: int = 4) -> Template:
     return template
 
 
-def planned(template: Template, waves: str = "1,100%", soak: int = 600, gate: Gate | None = None) -> Rollout:
-    schedule = Schedule(waves=parse_waves(waves), soak_seconds=soak, gate=gate)
-    return plan_rollout(actor=system(template.organisation), template_id=template.pk, schedule=schedule)
+def planned(template: Template, waves: str = "1,100%", gate: Gate | None = None, revision: str = "latest") -> Rollout:
+    schedule = Schedule(waves=parse_waves(waves), soak_seconds=SOAK, gate=gate)
+    actor = system(template.organisation)
+    return plan_rollout(actor=actor, template_id=template.pk, revision=revision, schedule=schedule)
 
 
-def running(template: Template, waves: str = "1,100%", soak: int = 600, gate: Gate | None = None) -> Rollout:
+def running(template: Template, waves: str = "1,100%", gate: Gate | None = None, revision: str = "latest") -> Rollout:
     """Started, and its first wave applied."""
-    rollout = planned(template, waves, soak, gate)
+    rollout = planned(template, waves, gate, revision)
     start_rollout(actor=system(template.organisation), rollout_id=rollout.pk)
+    return advance(rollout.pk)
+
+
+def next_step(rollout: Rollout) -> Rollout:
+    """What a worker does once the soak is over."""
+    applied = RolloutWave.objects.filter(rollout=rollout, applied_at__isnull=False)
+    applied.update(watched_from=timezone.now() - timedelta(seconds=SOAK))
+    Rollout.objects.filter(pk=rollout.pk).update(next_at=timezone.now())
     return advance(rollout.pk)
 
 

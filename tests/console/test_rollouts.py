@@ -9,14 +9,13 @@ from django.utils import timezone
 
 from accounts.models import Organisation, User
 from integrations.models import Template
-from pipelines.models import Pin, Rollout, RolloutState, RolloutWave
+from pipelines.models import Pin, Rollout, RolloutState
 from pipelines.pins import update_pin
-from pipelines.rollouts.driving import advance
 from pipelines.rollouts.gates import Gate
 from pipelines.rollouts.lifecycle import abort_rollout, pause_rollout, resume_rollout
 from tests.console.pages import text_of
 from tests.console.people import at_console, everything, told
-from tests.console.rollouts import ROLLOUTS, fleet_of, numbers, page_of, pinned, planned, running
+from tests.console.rollouts import ROLLOUTS, fleet_of, next_step, numbers, page_of, pinned, planned, running
 from tests.factories import TemplateFactory, revision_of, system
 from tests.queries import assert_same_queries, count_queries
 
@@ -50,15 +49,6 @@ def by_hand(pin: Pin, number: int) -> None:
     update_pin(actor=actor, pipeline_id=pin.pipeline_id, pin_id=pin.pk, revision_id=target)
 
 
-def due(rollout: Rollout) -> Rollout:
-    """Take the next step as if the soak were over."""
-    RolloutWave.objects.filter(rollout=rollout, applied_at__isnull=False).update(
-        watched_from=timezone.now() - timedelta(hours=1)
-    )
-    Rollout.objects.filter(pk=rollout.pk).update(next_at=timezone.now())
-    return advance(rollout.pk)
-
-
 def test_the_page_says_how_far_it_has_come(editor: Client, template: Template) -> None:
     rollout = running(template)
     page = editor.get(page_of(rollout))
@@ -72,14 +62,14 @@ def test_the_page_says_how_far_it_has_come(editor: Client, template: Template) -
     text = text_of(page)
     assert f"Looked at next: {rollout.next_at:%H:%M:%S} UTC" in text
     assert NO_WORKER not in text
-    due(rollout)
+    next_step(rollout)
     assert editor.get(page_of(rollout)).context["summary"].sentence == "Done: 2 of 2 waves applied, 4 of 4 moved."
 
 
 def test_a_verdict_stands_beside_its_wave_with_its_sentence(editor: Client, template: Template) -> None:
     rollout = running(template, gate=Gate(max_failure_ratio=0.02, patience_seconds=0))
     assert "being watched" in text_of(editor.get(page_of(rollout)))
-    due(rollout)
+    next_step(rollout)
     page = editor.get(page_of(rollout))
     assert page.context["summary"].state == ("behind", "Paused")
     reason = "0 events were reported since the wave, and it takes 1 to judge."
@@ -146,7 +136,7 @@ def test_a_rollout_is_paused_with_a_reason_and_goes_on_in_the_name_of_who_resume
 def test_a_wave_that_was_applied_meanwhile_does_not_stop_a_pause(editor: Client, template: Template) -> None:
     rollout = running(template, "1,2,100%")
     asked = editor.get(f"{page_of(rollout)}pause/")
-    due(rollout)
+    next_step(rollout)
     editor.post(f"{page_of(rollout)}pause/", {"tag": asked.context["rollout"].tag})
     rollout.refresh_from_db()
     assert (rollout.state, rollout.waves_applied) == (RolloutState.PAUSED, 2)
@@ -195,7 +185,7 @@ def test_an_aborted_rollout_leaves_everything_where_it_is(editor: Client, templa
 
 
 def test_taking_back_says_what_it_will_do_and_does_exactly_that(editor: Client, template: Template) -> None:
-    rollout = due(running(template))
+    rollout = next_step(running(template))
     moved_on, kept, *_ = Pin.objects.filter(template=template).order_by("pipeline__name")
     by_hand(moved_on, 2)
     before = everything()
@@ -215,7 +205,7 @@ def test_taking_back_says_what_it_will_do_and_does_exactly_that(editor: Client, 
 
 
 def test_what_cannot_be_taken_back_says_so_and_offers_no_button(editor: Client, template: Template) -> None:
-    rollout = due(running(template))
+    rollout = next_step(running(template))
     press(editor, rollout, "revert")
     asked = editor.get(f"{page_of(rollout)}revert/")
     assert asked.context["preview"].problems == [
@@ -287,7 +277,7 @@ def test_home_shows_what_is_under_way_with_who_waits_for_somebody_first(
 
 
 def test_a_template_shows_its_rollouts_the_latest_first(editor: Client, template: Template) -> None:
-    first = due(running(template))
+    first = next_step(running(template))
     second = planned(template)
     page = editor.get(f"/admin/integrations/template/{template.pk}/")
     assert [one.rollout.pk for one in page.context["rollouts"]] == [second.pk, first.pk]
