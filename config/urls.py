@@ -14,12 +14,14 @@ from integrations.api.catalogue import CatalogueEndpoint
 from integrations.api.revisions import RevisionEndpoint
 from pipelines.api.pins import FleetEndpoint, PinEndpoint
 from pipelines.api.pipelines import HistoryEndpoint, ParameterEndpoint, PipelineEndpoint
+from pipelines.api.rollouts.endpoints import RolloutEndpoint, TargetEndpoint
 from pipelines.api.tokens import TokenEndpoint
 from pipelines.api.usages import DiffEndpoint, UsageEndpoint, UsedTemplateEndpoint
 
 LIST: dict[str, Any] = {"get": "list", "post": "create"}
 ONE: dict[str, Any] = {"get": "retrieve", "put": "update", "patch": "update", "delete": "destroy"}
 
+ROLLOUTS = "v1/admin/rollouts"
 PIPELINES = "v1/admin/pipelines"
 TEMPLATES = "v1/admin/integration-templates"
 REVISION = f"{TEMPLATES}/<str:template_id>/revisions/<str:id>"
@@ -55,6 +57,14 @@ urlpatterns = [
     path(f"{PIPELINES}/<str:pipeline_id>/integrations", PinEndpoint.as_view(LIST)),
     path(f"{PIPELINES}/<str:pipeline_id>/integrations/<str:id>", PinEndpoint.as_view(ONE)),
     path("v1/admin/pipeline-integrations", FleetEndpoint.as_view({"get": "list"})),
+    path(ROLLOUTS, RolloutEndpoint.as_view(LIST)),
+    path(f"{ROLLOUTS}/<str:id>", RolloutEndpoint.as_view({"get": "retrieve", "delete": "destroy"})),
+    path(f"{ROLLOUTS}/<str:id>/targets", TargetEndpoint.as_view({"get": "list"})),
+    path(f"{ROLLOUTS}/<str:id>/start", RolloutEndpoint.as_view({"post": "start"})),
+    path(f"{ROLLOUTS}/<str:id>/pause", RolloutEndpoint.as_view({"post": "pause"})),
+    path(f"{ROLLOUTS}/<str:id>/resume", RolloutEndpoint.as_view({"post": "resume"})),
+    path(f"{ROLLOUTS}/<str:id>/abort", RolloutEndpoint.as_view({"post": "abort"})),
+    path(f"{ROLLOUTS}/<str:id>/revert", RolloutEndpoint.as_view({"post": "revert"})),
     path("v1/openapi.json", openapi, name="openapi"),
     path("v1/docs", docs),
     path("livez", Live.as_view()),

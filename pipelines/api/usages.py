@@ -17,6 +17,7 @@ from pipelines.api.serializers import DiffObject, RemovedObject, UsageObject
 from pipelines.differences import compare
 from pipelines.models import Pipeline
 from pipelines.pins import NO_PIPELINE
+from pipelines.rollouts.progress import moving_pins
 from pipelines.usages import pins_of, remove_template
 
 AGAINST = OpenApiParameter("against", str, description="A revision of the same template, by id or number.")
@@ -69,7 +70,7 @@ class DiffEndpoint(RevisionEndpoint):
 
 
 class UsageEndpoint(RevisionEndpoint):
-    """Where a revision is pinned, oldest pin first."""
+    """Where a revision is pinned, oldest pin first, and which active rollout is moving the pin, if one is."""
 
     serializer_class = UsageObject
     list_name = "usages"
@@ -77,3 +78,8 @@ class UsageEndpoint(RevisionEndpoint):
 
     def get_queryset(self) -> QuerySet[Any]:
         return pins_of(self.found())
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []
+        rollouts = moving_pins(self.kwargs["template_id"], [pin.pk for pin in page])
+        return self.get_paginated_response(self.get_serializer(page, many=True, context={"rollouts": rollouts}).data)

@@ -1,4 +1,4 @@
-"""Starting, pausing, resuming and ending rollouts: each function is one transition, held by the row's lock."""
+"""Starting, pausing, resuming, ending and discarding rollouts: each function is one transition, held by the row's lock."""
 
 from datetime import datetime
 
@@ -95,6 +95,19 @@ def abort_rollout(*, actor: Actor, rollout_id: str, reason: str = "", expected: 
     require_unchanged(rollout, expected)
     _require_state(rollout, "aborted", *ACTIVE)
     return finish(actor, rollout, RolloutState.ABORTED, reason or f"{actor.label} aborted it.")
+
+
+@transaction.atomic
+def discard_plan(*, actor: Actor, rollout_id: str, expected: str | None = None) -> None:
+    """Delete a plan that was never started; whatever was started is kept for good.
+
+    Raises NotFound, Stale and Conflict (`ROLLOUT_STATE`).
+    """
+    rollout = lock_rollout(actor=actor, rollout_id=rollout_id)
+    require_unchanged(rollout, expected)
+    _require_state(rollout, "discarded", RolloutState.PLANNED)
+    record(actor, "rollout.discarded", rollout, {"plan_hash": (rollout.plan_hash, None)})
+    rollout.delete()
 
 
 def lock_rollout(*, actor: Actor, rollout_id: str) -> Rollout:

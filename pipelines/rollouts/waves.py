@@ -56,6 +56,12 @@ def parse_duration(text: str, field: str) -> int:
     return seconds
 
 
+def as_duration(seconds: int) -> str:
+    """As `parse_duration` reads it, in the largest unit that leaves no rest."""
+    unit = next((unit for unit in "dhm" if seconds and seconds % _UNITS[unit] == 0), "s")
+    return f"{seconds // _UNITS[unit]}{unit}"
+
+
 def _step(text: str, field: str) -> Step:
     found = _STEP.fullmatch(text)
     step = Step(int(found[1]), bool(found[2])) if found else None
