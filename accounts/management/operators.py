@@ -27,7 +27,11 @@ class OperatorCommand(BaseCommand):
         except Refused as refusal:
             untold = [detail for detail in refusal.details if detail.message not in refusal.message]
             lines = [refusal.message, *(f"  {detail.field}: {detail.message}" for detail in untold)]
-            raise CommandError("\n".join(lines)) from None
+            raise CommandError("\n".join(lines), returncode=self.exit_code(refusal)) from None
+
+    def exit_code(self, refusal: Refused) -> int:
+        """How the command ends when a rule refuses what it was to do."""
+        return 1
 
     def organisation(self, options: dict[str, Any]) -> Organisation:
         """The organisation meant. Raises CommandError that lists those there are."""

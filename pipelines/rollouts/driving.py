@@ -2,11 +2,12 @@
 
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.core.exceptions import ImproperlyConfigured
+from django.db import DataError, IntegrityError, transaction
 from django.utils import timezone
 
 from accounts.actors import Actor, ActorType
-from accounts.errors import Conflict
+from accounts.errors import Conflict, Refused
 from accounts.roles import Role
 from pipelines.models import OnFailure, OnInconclusive, Rollout, RolloutState, RolloutWave, Verdict
 from pipelines.rollouts.gates import Gate, figures_after, figures_before, judge
@@ -17,28 +18,40 @@ from pipelines.rollouts.reverts import take_back
 LOOK_AGAIN = timedelta(seconds=5)  # how often a gate reads the figures
 
 
-@transaction.atomic
-def advance_next(now: datetime | None = None) -> Rollout | None:
+def advance_next() -> Rollout | None:
     """Take the next step of the rollout that has waited longest, of those that no other worker has in hand.
 
     Returns that rollout, or None where none is due. A step is a wave, a verdict or an end, and whole or not at all.
     """
-    moment = now or timezone.now()
-    due = Rollout.objects.due(moment).select_related("template", "revision")
-    rollout = due.select_for_update(no_key=True, of=("self",), skip_locked=True).first()
-    if rollout is not None:
-        _advance(rollout, moment)
-    return rollout
+    now = timezone.now()
+    with transaction.atomic():
+        due = Rollout.objects.due(now).select_related("template", "revision")
+        rollout = due.select_for_update(no_key=True, of=("self",), skip_locked=True).first()
+        return rollout and _step(rollout, now)
 
 
 @transaction.atomic
 def advance(rollout_id: str) -> Rollout:
     """Take the next step of one rollout, if it runs and one is due; waits for whoever has it in hand."""
-    rollout = Rollout.objects.select_related("template", "revision").locked().get(pk=rollout_id)
+    rollout = _found(rollout_id, locked=True)
     now = timezone.now()
-    if rollout.state == RolloutState.RUNNING and rollout.next_at is not None and rollout.next_at <= now:
-        _advance(rollout, now)
-    return rollout
+    is_due = rollout.state == RolloutState.RUNNING and rollout.next_at is not None and rollout.next_at <= now
+    return _step(rollout, now) if is_due else rollout
+
+
+def _step(rollout: Rollout, now: datetime) -> Rollout:
+    """One step; what cannot be done by any repetition pauses the rollout, so that somebody mends it."""
+    try:
+        with transaction.atomic():
+            _advance(rollout, now)
+            return rollout
+    except (Refused, ImproperlyConfigured, IntegrityError, DataError) as error:
+        return hold(_system(rollout, "worker"), _found(rollout.pk), f"The next step failed: {error}")
+
+
+def _found(rollout_id: str, *, locked: bool = False) -> Rollout:
+    rollouts = Rollout.objects.select_related("template", "revision")
+    return (rollouts.locked() if locked else rollouts).get(pk=rollout_id)
 
 
 def _advance(rollout: Rollout, now: datetime) -> None:
@@ -108,8 +121,7 @@ def _roll_back(rollout: Rollout, sentence: str) -> None:
         with transaction.atomic():
             take_back(_system(rollout, "gate"), rollout, sentence)
     except Conflict as refusal:
-        as_it_was = Rollout.objects.select_related("template", "revision").get(pk=rollout.pk)
-        hold(_system(rollout, "gate"), as_it_was, f"{sentence} {refusal.message}")
+        hold(_system(rollout, "gate"), _found(rollout.pk), f"{sentence} {refusal.message}")
 
 
 def _keep_verdict(wave: RolloutWave, verdict: Verdict, reason: str) -> None:

@@ -1,6 +1,6 @@
 """What a plan says of each pin it is about: one statement asks and writes it, however many there are."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
@@ -61,16 +61,22 @@ _WRITE = """
         FALSE
     FROM ({survey}) survey
 """
-# Whether what is considered moves or is blocked takes the resolver to say; the rest is compared by the database.
-_NOW = """
-    SELECT pin_id, row_version, CASE WHEN finding IN {skipped} THEN 'skipped' WHEN finding = 'already_there'
-        THEN finding ELSE 'considered' END AS kind FROM ({survey}) survey
+# Whether something blocks it takes the resolver to say: where the database is not sure, the pin is a suspect.
+_DIFFERENCES = """
+    SELECT survey.pin_id, CASE
+            WHEN target.pin_id IS NULL THEN 'new'
+            WHEN target.pin_row_version <> survey.row_version THEN 'changed'
+            WHEN target.outcome = 'moves' AND survey.outcome = 'blocked' THEN 'suspect'
+            WHEN target.outcome = 'blocked' AND survey.outcome = 'moves' THEN 'unblocked'
+            ELSE 'changed'
+        END AS difference
+    FROM (SELECT pin_id, row_version, CASE WHEN finding IN {skipped} THEN 'skipped' ELSE finding END AS outcome
+        FROM ({survey}) finding) survey
+    LEFT JOIN ({targets}) target ON target.pin_id = survey.pin_id
+    WHERE target.pin_id IS NULL OR target.pin_row_version <> survey.row_version OR target.outcome <> survey.outcome
+    ORDER BY coalesce(target.outcome, '') = 'moves' AND survey.outcome = 'blocked', survey.pin_id LIMIT {limit}
 """
-_THEN = """
-    SELECT pin_id, pin_row_version, CASE WHEN outcome IN ('moves', 'blocked') THEN 'considered' ELSE outcome END
-    FROM pipelines_rollouttarget WHERE rollout_id = {rollout}
-"""
-_LIMITED = "SELECT * FROM ({one} EXCEPT {other}) difference LIMIT {limit}"
+_SUSPECTS = "SELECT pin_id FROM ({survey}) survey WHERE finding = 'blocked'"
 _TELL = """
     UPDATE pipelines_rollouttarget SET outcome = told.outcome, reasons = told.reasons FROM ({told}) told
     WHERE rollout_id = {rollout} AND pipelines_rollouttarget.position = told.position
@@ -110,20 +116,19 @@ def settle_blocked(rollout: Rollout, aim: Aim) -> None:
 
 
 def changes_since(rollout: Rollout, aim: Aim, limit: int) -> list[Detail]:
-    """What is no longer as the plan has it, at most so many of each kind; `field` names the pipeline."""
-    survey = _survey(aim)
-    now = sql(_NOW, survey=survey, skipped=one_of(SKIPPED))
-    then = sql(_THEN, rollout=rollout.pk)
-    came = {row[0] for row in rows(sql(_LIMITED, one=now, other=then, limit=limit))}
-    went = {row[0] for row in rows(sql(_LIMITED, one=then, other=now, limit=limit))}
-    changed = _changed_pins(rollout, came, went)
-    suspects = sql("SELECT pin_id FROM ({survey}) survey WHERE finding = 'blocked'", survey=survey)
-    moving = RolloutTarget.objects.filter(outcome=Outcome.MOVES, pin_id__in=RawSQL(*suspects))  # noqa: S611  # our own text
-    blocked = RolloutTarget.objects.filter(outcome=Outcome.BLOCKED)
-    pairs = chain.from_iterable
-    lost = (_newly_blocked(target, reasons) for target, reasons in pairs(_examined(rollout, aim, moving)) if reasons)
-    won = (_not_blocked(target) for target, reasons in pairs(_examined(rollout, aim, blocked)) if not reasons)
-    return [*changed, *islice(lost, limit), *islice(won, limit)]
+    """What is no longer as the plan has it, about so many; `field` names the pin, the message its pipeline."""
+    survey, targets = _survey(aim), RolloutTarget.objects.filter(rollout=rollout)
+    planned = targets.values("pin_id", "pin_row_version", "outcome")
+    asked = sql(_DIFFERENCES, survey=survey, targets=planned, skipped=one_of(SKIPPED), limit=limit)
+    differences = dict(rows(asked))
+    if "suspect" not in differences.values():
+        return [*_described(differences), *_gone(targets, aim, limit)]
+    sure = {pin_id: how for pin_id, how in differences.items() if how != "suspect"}
+    suspects = RawSQL(*sql(_SUSPECTS, survey=survey))  # noqa: S611  # our own text
+    examined = _examined(rollout, aim, targets.filter(outcome=Outcome.MOVES, pin_id__in=suspects))
+    blocked = ((target, reasons) for target, reasons in chain.from_iterable(examined) if reasons)
+    newly = [_newly_blocked(target, reasons) for target, reasons in islice(blocked, limit)]
+    return [*_described(sure), *newly, *_gone(targets, aim, limit)]
 
 
 def write_outcomes(rollout: Rollout, told: Iterable[tuple[RolloutTarget, Outcome, list[dict[str, Any]]]]) -> None:
@@ -221,29 +226,27 @@ def _obstacles(target: RolloutTarget, selection: Selection) -> Iterator[Detail]:
         yield Detail("pipeline_id", "in_another_rollout", message)
 
 
-def _changed_pins(rollout: Rollout, came: set[str], went: set[str]) -> list[Detail]:
-    """What to say of pins that are not as they were, by the names of their pipelines."""
-    found = dict(Pin.objects.filter(pk__in=came | went).values_list("pk", "pipeline__name"))
-    known = dict(
-        RolloutTarget.objects.filter(rollout=rollout, pin_id__in=went - found.keys()).values_list(
-            "pin_id", "pipeline__name"
-        )
-    )
-    said = []
-    for pin_id, name in sorted({**found, **known}.items(), key=lambda item: item[1]):
-        how = "changed" if pin_id in came and pin_id in went else "new" if pin_id in came else "gone"
-        said.append(Detail(pin_id, how, f"{name}: {CHANGES[how]}", {"pin_id": pin_id}))
-    return said
+def _described(differences: Mapping[str, str]) -> list[Detail]:
+    pins = Pin.objects.filter(pk__in=differences).order_by("pipeline__name", "pk")
+    return [_change(pin_id, name, differences[pin_id]) for pin_id, name in pins.values_list("pk", "pipeline__name")]
+
+
+def _gone(targets: QuerySet[RolloutTarget], aim: Aim, limit: int) -> list[Detail]:
+    """Targets whose pin the selection does not find any more; asked only where their number says that there are any."""
+    chosen = chosen_pins(aim.template, aim.selection)
+    if targets.count() <= chosen.count():
+        return []
+    lost = targets.filter(~Exists(chosen.filter(pk=OuterRef("pin_id")))).order_by("position")
+    return [_change(pin_id, name, "gone") for pin_id, name in lost.values_list("pin_id", "pipeline__name")[:limit]]
+
+
+def _change(pin_id: str, pipeline: str, how: str) -> Detail:
+    return Detail(pin_id, how, f"{pipeline}: {CHANGES[how]}", {"pin_id": pin_id})
 
 
 def _newly_blocked(target: RolloutTarget, reasons: list[dict[str, Any]]) -> Detail:
     message = f"{target.pipeline.name}: {reasons[0]['message']}"
     return Detail(target.pin_id, "blocked", message, {"pin_id": target.pin_id})
-
-
-def _not_blocked(target: RolloutTarget) -> Detail:
-    message = f"{target.pipeline.name}: {CHANGES['unblocked']}"
-    return Detail(target.pin_id, "unblocked", message, {"pin_id": target.pin_id})
 
 
 def _reason(code: str, message: str, **extra: Any) -> dict[str, Any]:

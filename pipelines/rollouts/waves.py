@@ -58,8 +58,9 @@ def parse_duration(text: str, field: str) -> int:
 
 def as_duration(seconds: int) -> str:
     """As `parse_duration` reads it, in the largest unit that leaves no rest."""
-    unit = next((unit for unit in "dhm" if seconds and seconds % _UNITS[unit] == 0), "s")
-    return f"{seconds // _UNITS[unit]}{unit}"
+    fitting = ((unit, length) for unit, length in reversed(_UNITS.items()) if seconds and seconds % length == 0)
+    unit, length = next(fitting, ("s", 1))
+    return f"{seconds // length}{unit}"
 
 
 def _step(text: str, field: str) -> Step:

@@ -72,7 +72,7 @@ FILL = [
 @pytest.fixture
 def crowd(committed_db: str, organisation: Organisation, admin_user: User) -> dict[str, str]:
     """100,000 of everything; what its parts are called."""
-    shared = TemplateFactory(organisation=organisation, name="Shared by all", revisions=5)
+    shared = TemplateFactory(organisation=organisation, name="Shared by all", vendor="ga4", revisions=5)
     halved = TemplateFactory(organisation=organisation, name="Half of it outdated", vendor="webhook", revisions=2)
     long: Template = TemplateFactory(organisation=organisation, name="With many revisions", vendor="webhook")
     names = {

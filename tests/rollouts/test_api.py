@@ -12,7 +12,7 @@ from pipelines.pins import update_pin
 from pipelines.rollouts.driving import advance
 from tests.clients import Api
 from tests.factories import system
-from tests.rollouts.fleets import AFTER, HIDDEN, Fleet, fleet, kept, timeless
+from tests.rollouts.rest_fleets import AFTER, HIDDEN, Fleet, fleet, kept, timeless
 
 UNAPPLIED = {"moved": None, "applied_at": None, "version": None, "verdict": None, "verdict_reason": ""}
 COUNTS = dict.fromkeys(

@@ -9,7 +9,7 @@ from accounts.models import Organisation
 from pipelines.rollouts.driving import advance
 from tests.clients import Api
 from tests.queries import Queries, assert_same_queries, count_queries
-from tests.rollouts.fleets import Fleet, fleet
+from tests.rollouts.rest_fleets import Fleet, fleet
 
 SIZES = (2, 12)
 READS = {"show a plan": 7, "targets of a plan": 5, "show": 9, "targets": 5, "targets that wait": 5, "usages": 7}

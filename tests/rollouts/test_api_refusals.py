@@ -12,7 +12,7 @@ from pipelines.rollouts.selection import MAX_NAMED
 from tests.clients import Api
 from tests.factories import PinFactory, PipelineFactory, TemplateFactory, revision_of, system
 from tests.pipelines.traces import refusal
-from tests.rollouts.fleets import Fleet, fleet, kept
+from tests.rollouts.rest_fleets import Fleet, fleet, kept
 
 UNREADABLE: list[tuple[dict[str, Any], str, str]] = [
     ({"revision_id": True}, "revision_id", "wrong_type"),

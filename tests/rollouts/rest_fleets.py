@@ -1,4 +1,4 @@
-"""Pipelines to roll a revision out to, and what a rollout writes."""
+"""Pipelines to roll a revision out to over REST, and what a rollout writes."""
 
 from dataclasses import dataclass
 from typing import Any
