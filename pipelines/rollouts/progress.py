@@ -45,7 +45,8 @@ def targets_of(rollout: Rollout, standing: str | None = None) -> TargetQuerySet:
 def paths_of(rollout: Rollout) -> list[Path]:
     """From which revisions to which the planned moves go, the most travelled first, with what changes on each."""
     moves = RolloutTarget.objects.filter(rollout=rollout, outcome__in=[Outcome.MOVES, Outcome.BLOCKED]).order_by()
-    pairs = moves.values("from_revision", "to_revision").annotate(pins=Count("position")).order_by("-pins")
+    pairs = moves.values("from_revision", "to_revision").annotate(pins=Count("position"))
+    pairs = pairs.order_by("-pins", "from_revision__number", "to_revision__number")
     counted = list(pairs.values_list("from_revision", "to_revision", "pins")[:SHOWN_PATHS])
     ids = {revision for before, after, _ in counted for revision in (before, after)}
     revisions = Revision.objects.with_config().in_bulk(list(ids))

@@ -9,6 +9,7 @@ from accounts.models import AuditEntry, Organisation, User
 from integrations.revisions import create_revision
 from pipelines.models import ConfigurationVersion, Rollout, RolloutTarget, RolloutWave
 from pipelines.pins import update_pin
+from pipelines.rollouts import lifecycle, progress
 from pipelines.rollouts.driving import advance
 from tests.clients import Api
 from tests.factories import system
@@ -171,7 +172,6 @@ def test_the_targets_tell_of_each_pipeline_where_it_goes_and_what_stands_in_its_
     answer = viewer.get(f"rollouts/{rollout_id}/targets").json()
     first, _, last, bare, there, off = answer["targets"]
     whole = {
-        "position": 1,
         "pipeline_id": shops.pins[0].pipeline_id,
         "pipeline_name": "Shop 0",
         "pin_id": shops.pins[0].pk,
@@ -186,7 +186,7 @@ def test_the_targets_tell_of_each_pipeline_where_it_goes_and_what_stands_in_its_
         "reasons": [],
     }
     assert first == whole
-    assert (last["position"], last["wave"]) == (3, 2)
+    assert (last["pipeline_name"], last["wave"]) == ("Shop 2", 2)
     missing = "Set the parameter host on this pipeline: the config needs it."
     lacks = {"code": "missing_parameter", "message": missing, "key": "host", "pointers": ["/url"]}
     assert [bare[name] for name in ("outcome", "wave", "reasons")] == ["blocked", None, [lacks]]
@@ -203,7 +203,7 @@ def test_targets_are_paged_in_the_order_of_the_waves_and_filtered_by_standing(
     path = f"rollouts/{rollout_id}/targets"
     first = viewer.get(path, {"limit": "4"}).json()
     rest = viewer.get(path, {"limit": "4", "cursor": first["next_cursor"]}).json()
-    assert [target["position"] for target in first["targets"] + rest["targets"]] == [1, 2, 3, 4, 5, 6]
+    assert [target["pin_id"] for target in first["targets"] + rest["targets"]] == [pin.pk for pin in shops.pins]
     assert (first["has_more"], rest["has_more"], rest["next_cursor"]) == (True, False, None)
     waiting = viewer.get(path, {"limit": "2", "standing": "waiting"}).json()
     last = viewer.get(path, {"limit": "2", "standing": "waiting", "cursor": waiting["next_cursor"]}).json()
@@ -364,3 +364,27 @@ def test_a_pin_changed_by_hand_is_detached_visibly_and_makes_a_new_tag(
     assert standings(viewer, rollout_id, standing="detached") == {"Shop 2": "detached"}
     # What changed is the pin: who saw the rollout's own last step may still pause it.
     assert editor.post(f"rollouts/{rollout_id}/pause", If_Match=seen).status_code == 200
+
+
+@pytest.mark.parametrize("tail", ["", "/targets"])
+def test_a_wave_applied_while_a_rollout_is_read_is_not_taken_for_changes_by_hand(
+    organisation: Organisation, viewer: Api, editor: Api, monkeypatch: pytest.MonkeyPatch, tail: str
+) -> None:
+    rollout_id = fleet(organisation).started(editor, waves="1,100%")
+    steps = [rollout_id]
+    real = lifecycle.applied_upper
+
+    def upper_and_then_a_step(rollout: Rollout) -> int:
+        upper = real(rollout)
+        if steps:
+            advance(steps.pop())
+        return upper
+
+    monkeypatch.setattr(progress, "applied_upper", upper_and_then_a_step)
+    shown = viewer.get(f"rollouts/{rollout_id}{tail}").json()
+    assert steps == []
+    if tail:
+        assert [target["standing"] for target in shown["targets"]] == ["moved", "waiting", "waiting"]
+    else:
+        assert shown["counts"] == {**COUNTS, "moved": 1, "waiting": 2}
+        assert [wave["moved"] for wave in shown["waves"]] == [1, None]

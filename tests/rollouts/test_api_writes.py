@@ -39,11 +39,15 @@ def test_a_revert_that_is_only_tried_shows_what_would_go_back(shops: Fleet, edit
 
 def test_a_start_that_is_only_tried_says_whether_it_could_be(shops: Fleet, editor: Api) -> None:
     planned = shops.plan(editor).json()["id"]
-    shops.add("Late 3")
+    late = shops.add("Late 3")
     before = kept()
     tried, done = (editor.post(f"rollouts/{planned}/start{query}") for query in ("?dry_run=true", ""))
     assert tried.json() == done.json()
     assert tried.json()["error"]["code"] == "PLAN_CHANGED"
+    message = "Late 3: it belongs to the selection now."
+    assert tried.json()["error"]["details"] == [
+        {"field": late.pk, "code": "new", "message": message, "pin_id": late.pk}
+    ]
     assert kept() == before
 
 

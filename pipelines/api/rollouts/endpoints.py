@@ -1,10 +1,11 @@
 """Rollouts over REST: planned, started, paused, resumed, aborted and taken back here; a worker applies the waves."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from django.db import transaction
 from django.db.models import QuerySet, prefetch_related_objects
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -44,10 +45,14 @@ NO_TEMPLATE = "There is no such template in this organisation. See /v1/admin/int
 STANDING = OpenApiParameter("standing", str, enum=STANDINGS, description="Only those that stand so.")
 NOTHING = {"application/json": {"type": "object", "maxProperties": 0}}
 BESIDES = re.compile(r'-[\d.]+(?=")')
+LOOKS = 3
 
 
 class RolloutEndpoint(Endpoint):
-    """Rollouts, the newest first."""
+    """Rollouts, the newest first.
+
+    What is answered to a change is read in the transaction of the change, before a worker takes the next step.
+    """
 
     permission_classes = (ViewerReadsEditorWrites,)
     serializer_class: type[BaseSerializer[Any]] = RolloutObject
@@ -76,42 +81,52 @@ class RolloutEndpoint(Endpoint):
         prefetch_related_objects([row], waves_in_order())  # a service locks a rollout without its waves
         return super().represent(row)
 
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return of_one_moment(self.found, self.answer)
+
     @extend_schema(request=RolloutPlanBody, responses={201: RolloutObject})
+    @transaction.atomic
     def create(self, request: Request) -> Response:
         """Plan a rollout: what would happen to each pipeline, and nothing that runs is changed."""
         return self.answer(self._plan(self.read_body(RolloutPlanBody)), status=201)
 
     @extend_schema(responses={200: RemovedObject})
+    @transaction.atomic
     def destroy(self, request: Request, id: str) -> Response:
         """Discard a plan that was never started; whatever was started is kept for good."""
         discard_plan(actor=self.actor, rollout_id=id, expected=self.expected)
         return Response({"status": "removed"})
 
     @extend_schema(request=RolloutStartBody, responses={200: RolloutObject})
+    @transaction.atomic
     def start(self, request: Request, id: str) -> Response:
         """Let a plan become what happens, exactly as it was shown; a worker applies the first wave at once."""
         body = self.read_body(RolloutStartBody)
         return self.answer(start_rollout(actor=self.actor, rollout_id=id, expected=self.expected, **body))
 
     @extend_schema(request=RolloutReasonBody, responses={200: RolloutObject})
+    @transaction.atomic
     def pause(self, request: Request, id: str) -> Response:
         """Apply no further wave until somebody resumes it."""
         body = self.read_body(RolloutReasonBody)
         return self.answer(pause_rollout(actor=self.actor, rollout_id=id, expected=self.expected, **body))
 
     @extend_schema(request=RolloutResumeBody, responses={200: RolloutObject})
+    @transaction.atomic
     def resume(self, request: Request, id: str) -> Response:
         """Let a paused rollout go on in your name; a gate watches the last wave anew."""
         body = self.read_body(RolloutResumeBody)
         return self.answer(resume_rollout(actor=self.actor, rollout_id=id, expected=self.expected, **body))
 
     @extend_schema(request=RolloutReasonBody, responses={200: RolloutObject})
+    @transaction.atomic
     def abort(self, request: Request, id: str) -> Response:
         """End a rollout for good: what has moved stays there, what waits stays where it is."""
         body = self.read_body(RolloutReasonBody)
         return self.answer(abort_rollout(actor=self.actor, rollout_id=id, expected=self.expected, **body))
 
     @extend_schema(request=NOTHING, responses={201: RolloutObject})
+    @transaction.atomic
     def revert(self, request: Request, id: str) -> Response:
         """Take back what a rollout has moved, as a rollout of its own, which starts at once; an active one is aborted."""
         self.read_body(RolloutRevertBody)
@@ -143,14 +158,18 @@ class TargetEndpoint(Endpoint):
 
     @extend_schema(parameters=[STANDING])
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        return super().list(request, *args, **kwargs)
+        return of_one_moment(self.found, self._page)
 
-    def get_queryset(self) -> QuerySet[Any]:
+    def found(self) -> Rollout:
         rollouts = Rollout.objects.in_organisation(self.actor.organisation_id)
         rollout = rollouts.filter(pk=self.kwargs["id"]).first()
         if rollout is None:
             raise NotFound(MISSING)
-        return targets_of(rollout, self._standing())
+        return rollout
+
+    def _page(self, rollout: Rollout) -> Response:
+        page = self.paginate_queryset(targets_of(rollout, self._standing()))
+        return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
     def get_serializer_context(self) -> dict[str, Any]:
         waves = RolloutWave.objects.filter(rollout=self.kwargs["id"]).order_by("number")
@@ -163,6 +182,19 @@ class TargetEndpoint(Endpoint):
             message = f"standing must be one of: {', '.join(STANDINGS)}."
             raise Malformed(message, [Detail("standing", "not_a_choice", message)])
         return asked
+
+
+def of_one_moment(find: Callable[[], Rollout], answer: Callable[[Rollout], Response]) -> Response:
+    """The answer about a rollout, read again where a worker took a step meanwhile.
+
+    Else the pins of a wave that came in between would be taken for detached: they are not as the plan had them.
+    """
+    for _ in range(LOOKS - 1):
+        rollout = find()
+        shown = answer(rollout)
+        if not rollout.is_active or Rollout.objects.filter(pk=rollout.pk, row_version=rollout.row_version).exists():
+            return shown
+    return answer(find())
 
 
 def _as_sent(detail: Detail) -> Detail:

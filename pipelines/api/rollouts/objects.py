@@ -193,7 +193,6 @@ class RolloutTargetObject(serializers.ModelSerializer[RolloutTarget]):
     class Meta:
         model = RolloutTarget
         fields: ClassVar = [
-            "position",
             "pipeline_id",
             "pipeline_name",
             "pin_id",
