@@ -19,6 +19,10 @@ ALGORITHM = "HS256"
 # Not `iat`: it proves nothing, and would refuse a token made by a machine whose clock is a second ahead.
 CHECKS: Options = {"require": ["sub", "exp"], "verify_iat": False}
 TOKEN_PREFIX = "pinion_"  # noqa: S105  # the public mark of our tokens, for secret scanners
+MISSING = (
+    "Credentials are missing. Send the header “Authorization: Bearer {access_token}”, "
+    "with a token from /v1/admin/auth/login or from an admin of your organisation."
+)
 NOT_VALID = "This token is not valid. Log in again, or ask an admin of your organisation for a new token."
 EXPIRED = "This access token has expired. Refresh it at /v1/admin/auth/refresh, or log in again."
 PROGRAM_EXPIRED = "This token has expired. Ask an admin of your organisation for a new one."

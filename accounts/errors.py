@@ -65,6 +65,12 @@ class NotFound(Refused):
     code = "NOT_FOUND"
 
 
+class Gone(Refused):
+    """What is asked for was here once, and is not kept any more."""
+
+    code = "GONE"
+
+
 class Forbidden(Refused):
     """The actor's role does not allow this."""
 
@@ -95,3 +101,15 @@ class TooManyAttempts(Refused):
     def __init__(self, message: str, retry_after: int, *, code: str | None = None) -> None:
         super().__init__(message, code=code)
         self.retry_after = retry_after
+
+
+class Unavailable(Refused):
+    """Nothing is wrong with the request; it cannot be answered just now."""
+
+    code = "UNAVAILABLE"
+
+
+class ServedElsewhere(Refused):
+    """The address is right, and this process is not the one that answers it."""
+
+    code = "NOT_SERVED_HERE"

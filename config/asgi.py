@@ -1,11 +1,12 @@
-"""The application for ASGI servers."""
+"""The application for ASGI servers: console, API and the runtime feed."""
 
 import os
+from typing import Any
 
 import django
-
-from config.rest.servers import ReadableHandler
+from django.utils.module_loading import import_string
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup(set_prefix=False)
-application = ReadableHandler()
+# By its name, since it stands on models, and those cannot be imported before Django is set up.
+application: Any = import_string("config.runtime.Application")()

@@ -31,7 +31,7 @@ REFRESH_TOKEN_LIFETIME = timedelta(days=env.int("REFRESH_TOKEN_DAYS", default=14
 LOGIN_ATTEMPTS: int = env.int("LOGIN_ATTEMPTS", default=5, validate=validate.Range(1))
 LOGIN_LOCKOUT = timedelta(seconds=env.int("LOGIN_LOCKOUT_SECONDS", default=900, validate=validate.Range(1)) or 0)
 PROCESSOR_LIVENESS = timedelta(
-    seconds=env.int("PROCESSOR_LIVENESS_SECONDS", default=120, validate=validate.Range(10)) or 0
+    seconds=env.int("PROCESSOR_LIVENESS_SECONDS", default=120, validate=validate.Range(60)) or 0
 )
 REPORT_RETENTION = timedelta(days=env.int("REPORT_RETENTION_DAYS", default=7, validate=validate.Range(1)) or 0)
 TRUSTED_PROXIES: int = env.int("TRUSTED_PROXIES", default=0, validate=validate.Range(0))
@@ -39,6 +39,9 @@ SECURE_SSL_REDIRECT: bool = env.bool("SECURE_SSL_REDIRECT", default=not DEBUG)
 SECURE_HSTS_SECONDS: int = env.int(
     "SECURE_HSTS_SECONDS", default=0 if DEBUG else 31_536_000, validate=validate.Range(0)
 )
+FEED_RETENTION_DAYS: int = env.int("FEED_RETENTION_DAYS", default=30, validate=validate.Range(1, 36_500))
+FEED_HEARTBEAT_SECONDS: int = env.int("FEED_HEARTBEAT_SECONDS", default=10, validate=validate.Range(1, 15))
+FEED_CACHE_MB: int = env.int("FEED_CACHE_MB", default=64, validate=validate.Range(1, 1_000_000))
 LOG_LEVEL: str = env.str("LOG_LEVEL", default="INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"]))
 settle(env)
 

@@ -12,9 +12,12 @@ from config.documentation import docs, openapi
 from config.health import Live, Ready
 from integrations.api.catalogue import CatalogueEndpoint
 from integrations.api.revisions import RevisionEndpoint
+from pipelines.api.feed import FeedEndpoint
 from pipelines.api.pins import FleetEndpoint, PinEndpoint
 from pipelines.api.pipelines import HistoryEndpoint, ParameterEndpoint, PipelineEndpoint
+from pipelines.api.reports import ReportEndpoint
 from pipelines.api.rollouts.endpoints import RolloutEndpoint, TargetEndpoint
+from pipelines.api.status import DeliveryEndpoint, StatusEndpoint
 from pipelines.api.tokens import TokenEndpoint
 from pipelines.api.usages import DiffEndpoint, UsageEndpoint, UsedTemplateEndpoint
 
@@ -49,6 +52,7 @@ urlpatterns = [
     path(PIPELINES, PipelineEndpoint.as_view(LIST)),
     path(f"{PIPELINES}/<str:id>", PipelineEndpoint.as_view(ONE)),
     path(f"{PIPELINES}/<str:id>/config", PipelineEndpoint.as_view({"get": "config"})),
+    path(f"{PIPELINES}/<str:id>/status", StatusEndpoint.as_view({"get": "retrieve"})),
     path(f"{PIPELINES}/<str:id>/history", HistoryEndpoint.as_view({"get": "list"})),
     path(
         f"{PIPELINES}/<str:id>/parameters/<str:key>",
@@ -56,6 +60,10 @@ urlpatterns = [
     ),
     path(f"{PIPELINES}/<str:pipeline_id>/integrations", PinEndpoint.as_view(LIST)),
     path(f"{PIPELINES}/<str:pipeline_id>/integrations/<str:id>", PinEndpoint.as_view(ONE)),
+    path(
+        f"{PIPELINES}/<str:pipeline_id>/integrations/<str:id>/deliveries",
+        DeliveryEndpoint.as_view({"get": "retrieve"}),
+    ),
     path("v1/admin/pipeline-integrations", FleetEndpoint.as_view({"get": "list"})),
     path(ROLLOUTS, RolloutEndpoint.as_view(LIST)),
     path(f"{ROLLOUTS}/<str:id>", RolloutEndpoint.as_view({"get": "retrieve", "delete": "destroy"})),
@@ -65,6 +73,11 @@ urlpatterns = [
     path(f"{ROLLOUTS}/<str:id>/resume", RolloutEndpoint.as_view({"post": "resume"})),
     path(f"{ROLLOUTS}/<str:id>/abort", RolloutEndpoint.as_view({"post": "abort"})),
     path(f"{ROLLOUTS}/<str:id>/revert", RolloutEndpoint.as_view({"post": "revert"})),
+    path("v1/runtime/pipelines/<str:name>", FeedEndpoint.as_view({"get": "pipeline"})),
+    path("v1/runtime/snapshot", FeedEndpoint.as_view({"get": "snapshot"})),
+    path("v1/runtime/changes", FeedEndpoint.as_view({"get": "changes"})),
+    path("v1/runtime/stream", FeedEndpoint.as_view({"get": "stream"})),
+    path("v1/runtime/reports", ReportEndpoint.as_view({"post": "create"})),
     path("v1/openapi.json", openapi, name="openapi"),
     path("v1/docs", docs),
     path("livez", Live.as_view()),

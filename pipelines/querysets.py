@@ -1,11 +1,12 @@
 """Questions about pipelines, pins and their history, by name."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from django.apps import apps
 from django.conf import settings
 from django.db import models
+from django.db.models.functions import Coalesce
 
 if TYPE_CHECKING:
     from pipelines.models import HistoryEntry, Label, Pin, Pipeline, Processor, Rollout, RolloutTarget
@@ -106,6 +107,10 @@ class ProcessorQuerySet(models.QuerySet["Processor"]):
     def in_organisation(self, organisation_id: str) -> Self:
         return self.filter(organisation_id=organisation_id)
 
+    def past_their_time(self, now: datetime) -> Self:
+        """Those that have been silent for so long that they are forgotten."""
+        return self.filter(last_seen_at__lte=now - settings.REPORT_RETENTION)
+
     def live(self, now: datetime) -> Self:
         """Those that count: they reported lately, and their token still opens the door."""
         unexpired = models.Q(token__expires_at=None) | models.Q(token__expires_at__gt=now)
@@ -156,20 +161,17 @@ class TargetQuerySet(models.QuerySet["RolloutTarget"]):
         """Those whose pin is not as the plan has it, before the move or after it."""
         return self.filter(~models.Exists(_same_pin(moved)))
 
-    def counted_by_standing(self, applied_upper: int) -> dict[str, int]:
-        """How many stand how, by what has been kept of them, without asking the pins."""
-        standing: Any = self.with_standing(applied_upper, live=False)  # the stubs forget what that annotates
-        return dict(standing.order_by().values_list("standing").annotate(models.Count("position")))
+    def with_standing(self, rollout: "Rollout") -> Self:
+        """Each target of this rollout with `standing`: the plan's outcome, or *waiting*, *moved* or *detached*.
 
-    def with_standing(self, applied_upper: int, *, live: bool) -> Self:
-        """Each with `standing`: the plan's outcome, or for what moves *waiting*, *moved* or *detached*.
-
-        `applied_upper` is the last position that a wave has reached; `live` says that pins are asked whether they are
-        still as planned, which is right while the rollout is active.
+        All of it is of one moment, since one statement asks for it. While the rollout is active the pins are asked
+        whether they are still as planned; afterwards it stays as it was at the end.
         """
-        moved = models.Q(position__lte=applied_upper)
+        waves = apps.get_model("pipelines", "RolloutWave").objects.filter(rollout=rollout).exclude(applied_at=None)
+        reached = Coalesce(models.Subquery(waves.order_by("-number").values("upper")[:1]), 0)
+        moved = models.Q(position__lte=reached)
         went = models.Q(detached=True)
-        if live:
+        if rollout.is_active:
             went |= moved & ~models.Exists(_same_pin(True)) | ~moved & ~models.Exists(_same_pin(False))
         return self.annotate(
             standing=models.Case(
@@ -186,7 +188,8 @@ class TargetQuerySet(models.QuerySet["RolloutTarget"]):
         return related.defer(*(f"{side}_revision__{name}" for side in ("from", "to") for name in HEAVY))
 
 
-def waves_in_order() -> "models.Prefetch[Any]":
+def waves_in_order() -> "models.Prefetch[str]":
+    """What is shown of a rollout's waves."""
     waves = apps.get_model("pipelines", "RolloutWave").objects
     return models.Prefetch("waves", waves.select_related("version").order_by("number"))
 

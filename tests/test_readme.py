@@ -11,8 +11,12 @@ from django.core.management import get_commands
 from django.urls import Resolver404, resolve
 
 from accounts.roles import Role
+from pipelines.admin.marks import LEGEND
 from pipelines.admin.site import SECTIONS
 from pipelines.batches import LIMIT
+from pipelines.feed.reports import LIMIT as REPORTED
+from pipelines.feed.reports import MAX_INSTANCES
+from pipelines.feed.states import State
 from tests.readme import README, ROOT, blocks, sections, table
 
 GLOSSARY = {
@@ -88,6 +92,19 @@ def test_the_most_that_an_action_changes_is_as_named() -> None:
     text = README.read_text()
     assert f"at most {LIMIT:,} integrations at once" in sections(text)["The console"]
     assert f"{LIMIT:,} integrations" in sections(text)["What is not there yet"]
+
+
+def test_the_states_of_what_runs_are_those_named_with_the_signs_of_the_console() -> None:
+    told = sections(README.read_text(), level=3)["Know what is running"]
+    signs = {state.value: "k/n" if state is State.PARTIAL else mark.sign for state, mark in LEGEND.items()}
+    assert [(state.strip("`"), sign) for state, sign, _ in table(told)] == list(signs.items())
+
+
+def test_the_most_that_a_report_holds_is_as_named() -> None:
+    told = " ".join(sections(README.read_text(), level=3)["Know what is running"].split())
+    most = f"{REPORTED:,}"
+    assert f"At most {most} integrations, {most} that stopped and {most} counts in one report" in told
+    assert f"and {MAX_INSTANCES:,} instances for one token" in told
 
 
 def test_every_file_named_exists() -> None:

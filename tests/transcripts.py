@@ -65,6 +65,7 @@ class Names:
     MADE = re.compile(
         r"(?P<id>\b(?P<kind>[a-z]+)_[0-9a-z]{16}\b)"
         r"|(?P<token>pinion_[\w-]{43})"
+        r'|(?P<print>(?<="fingerprint": ")[0-9a-f]{20})'
         r'|(?P<end>"hint": "[\w-]{4}")'
         r'|(?P<cursor>"next_cursor": "[^"]+")'
         r'|(?P<hash>"plan_hash": "[0-9a-f]{64}")'
@@ -82,7 +83,7 @@ class Names:
             return found[0] if found[0] in DEMO_TIMES else "<time>"
         if found["end"] or found["cursor"] or found["hash"]:
             return found[0].partition(":")[0] + ': "<made>"'
-        kind = found["kind"] or "token"
+        kind = found["kind"] or ("fingerprint" if found["print"] else "token")
         return self.known.setdefault(found[0], f"<{kind} {len(self.known)}>")
 
 

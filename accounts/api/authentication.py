@@ -5,7 +5,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from accounts.actors import Actor
-from accounts.credentials import actor_for_bearer
+from accounts.credentials import MISSING, actor_for_bearer
 from accounts.errors import Unauthenticated
 
 KNOWN = "pinion.actor"
@@ -17,10 +17,7 @@ def actor_of(request: HttpRequest) -> Actor:
     if known is None:
         scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not bearer.strip():
-            raise Unauthenticated(
-                "Credentials are missing. Send the header “Authorization: Bearer {access_token}”, "
-                "with a token from /v1/admin/auth/login or from an admin of your organisation."
-            )
+            raise Unauthenticated(MISSING)
         known = request.META[KNOWN] = actor_for_bearer(
             bearer.strip(),
             request_id=request.META.get("pinion.request_id", ""),

@@ -36,19 +36,26 @@ class Text(serializers.CharField):
         return super().to_internal_value(data)
 
 
-class Name(Text):
+class Line(Text):
+    """Text in one line: no control characters."""
+
+    def to_internal_value(self, data: Any) -> str:
+        text = super().to_internal_value(data)
+        if any(unicodedata.category(character) in UNPRINTABLE for character in text):
+            raise serializers.ValidationError("This must not hold control characters.", code="control_character")
+        return text
+
+
+class Name(Line):
     """A name for people: no blanks around it, no control characters."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"max_length": 200, **options})
 
     def to_internal_value(self, data: Any) -> str:
-        text = super().to_internal_value(data)
-        if text != text.strip():
+        if isinstance(data, str) and data != data.strip():
             raise serializers.ValidationError("This must not begin or end with white space.", code="blanks")
-        if any(unicodedata.category(character) in UNPRINTABLE for character in text):
-            raise serializers.ValidationError("This must not hold control characters.", code="control_character")
-        return text
+        return super().to_internal_value(data)
 
 
 class Flag(serializers.BooleanField):
@@ -61,7 +68,7 @@ class Flag(serializers.BooleanField):
 
 
 class Whole(serializers.IntegerField):
-    """A JSON number without a fraction; a string that looks like one is none."""
+    """A JSON integer, and nothing that merely looks like it."""
 
     default_error_messages = {
         "min_value": "This must be at least {min_value}.",

@@ -39,9 +39,12 @@ STATUSES: Mapping[type[Refused], int] = {
     errors.Forbidden: 403,
     errors.NotFound: 404,
     errors.Conflict: 409,
+    errors.Gone: 410,
     errors.Stale: 412,
     errors.Invalid: 422,
     errors.PreflightFailed: 422,
+    errors.ServedElsewhere: 501,
+    errors.Unavailable: 503,
 }
 NOT_ALLOWED = errors.Forbidden("Your role does not allow this. Ask an admin of your organisation.")
 WRONG_METHOD = "This address does not take this method. The Allow header lists those that it takes."
@@ -115,6 +118,8 @@ def headers_of(refusal: Refused) -> dict[str, str]:
     headers = {"WWW-Authenticate": "Bearer"} if status_of(refusal) == 401 else {}
     if isinstance(refusal, errors.TooManyAttempts):
         headers["Retry-After"] = str(refusal.retry_after)
+    if isinstance(refusal, errors.Unavailable):
+        headers["Retry-After"] = "1"
     return headers
 
 

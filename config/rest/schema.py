@@ -24,11 +24,13 @@ ERRORS = {
     "403": ("Forbidden", "Your role does not allow this."),
     "404": ("NotFound", "There is no such object in your organisation."),
     "409": ("Conflict", "The present state does not allow this, or a request with this key is still running."),
+    "410": ("Gone", "It is not kept any more: begin anew."),
     "412": ("Stale", "The object has changed since you read it; `current` is what it is now."),
     "413": ("TooLarge", "The body is too large."),
     "415": ("UnsupportedMediaType", "The body is not JSON in UTF-8, or it is compressed."),
     "422": ("Invalid", "The request breaks a rule; `details` names each field."),
     "500": ("InternalError", "Something went wrong here; the message holds the id of the request."),
+    "501": ("ServedElsewhere", "This process does not serve the runtime feed."),
     "503": ("Unavailable", "The database does not answer just now."),
 }
 HEADERS = {
@@ -59,6 +61,7 @@ PATH_PARAMETERS = {
     "template_id": "The id of the template.",
     "vendor": "The key of a vendor in the catalogue, such as `meta_capi`.",
     "key": "The key of the parameter.",
+    "name": "The id of a pipeline, or its key.",
 }
 
 
@@ -175,6 +178,8 @@ class EndpointSchema(AutoSchema):
 
     def _headers(self, status: str) -> list[str]:
         """The headers of an answer that is no error."""
+        if self.path.startswith("/v1/runtime/") and self.method == "GET":
+            return []
         tagged = ["ETag"] if _is_tagged(self._answer_of(status)) else []
         if not self._is_api() or self.method not in WRITES or "/auth/" in self.path:
             return [*tagged, "X-Request-ID"]

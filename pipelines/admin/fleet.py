@@ -10,7 +10,9 @@ from django.template.response import TemplateResponse
 
 from accounts.admin.console import organisation_id_of
 from integrations.models import Template
+from pipelines.admin.marks import LEGEND, Mark, mark_of
 from pipelines.admin.pins import address_of, state_of
+from pipelines.feed.applied import applied_states
 from pipelines.models import Label, Pin, Pipeline
 
 ROWS = 50
@@ -25,10 +27,11 @@ class Cell:
     text: str
     label: str
     address: str = ""
+    mark: Mark | None = None
 
 
 def fleet(site: AdminSite, request: HttpRequest) -> HttpResponse:
-    """Seven statements, however many pipelines."""
+    """Twelve statements, however many pipelines; nine where no live processor speaks of any of them."""
     organisation_id = organisation_id_of(request)
     query = request.GET.get("q", "").strip()
     templates = Template.objects.in_organisation(organisation_id).filter(latest_number__gt=0).order_by("name", "pk")
@@ -44,6 +47,7 @@ def fleet(site: AdminSite, request: HttpRequest) -> HttpResponse:
         "query": query,
         "labels": _labels(organisation_id),
         "vendors": sorted(set(Template.objects.in_organisation(organisation_id).values_list("vendor", flat=True))),
+        "legend": LEGEND.values(),
         "chosen": request.GET,
         "next_page": _address(request.GET, page=rows.number + 1) if rows.has_next() else "",
         "previous_page": _address(request.GET, page=rows.number - 1) if rows.has_previous() else "",
@@ -67,17 +71,20 @@ def _pipelines(organisation_id: str, chosen: QueryDict, query: str) -> Any:
 
 def _matrix(pipelines: Any, columns: list[Template]) -> list[tuple[Pipeline, list[Cell]]]:
     rows = list(pipelines)
-    pins = Pin.objects.filter(pipeline__in=rows, template__in=columns).with_names()
-    at = {(pin.pipeline_id, pin.template_id): pin for pin in pins}
+    pins = list(Pin.objects.filter(pipeline__in=rows, template__in=columns).with_names())
+    states = applied_states(pins)
+    at = {(pin.pipeline_id, pin.template_id): (pin, mark_of(states[pin.pk])) for pin in pins}
     return [(row, [_cell(at.get((row.pk, column.pk)), row, column) for column in columns]) for row in rows]
 
 
-def _cell(pin: Pin | None, pipeline: Pipeline, template: Template) -> Cell:
+def _cell(found: tuple[Pin, Mark] | None, pipeline: Pipeline, template: Template) -> Cell:
     where = f"{template.name} on {pipeline.name}"
-    if pin is None:
+    if found is None:
         return Cell("none", "–", f"{where}: none")
+    pin, mark = found
     kind, word = state_of(pin)
-    return Cell(kind, f"v{pin.revision.number}", f"{where}: revision {pin.revision.number}, {word}", address_of(pin))
+    label = f"{where}: revision {pin.revision.number}, {word}, {mark.text}"
+    return Cell(kind, f"v{pin.revision.number}", label, address_of(pin), mark)
 
 
 def _labels(organisation_id: str) -> list[str]:

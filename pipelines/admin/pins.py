@@ -19,10 +19,16 @@ from accounts.errors import PreflightFailed
 from integrations.models import Revision, Template
 from integrations.revisions import find_revision
 from pipelines.admin.actions import PinActions
+from pipelines.admin.chart import deliveries
 from pipelines.admin.filters import BehindFilter, PinLabelFilter, TemplateFilter, UnresolvedFilter, VendorFilter
+from pipelines.admin.marks import VERDICTS, mark_of
 from pipelines.differences import compare
+from pipelines.feed.applied import pin_statuses
+from pipelines.feed.figures import SPANS
 from pipelines.models import Pin, Pipeline
 from pipelines.pins import remove_pin, update_pin
+
+INSTANCES_SHOWN = 100
 
 
 @dataclass(frozen=True)
@@ -130,11 +136,23 @@ class PinAdmin(PinActions):
         return format_html('<span class="state state-{}">{}</span>', kind, text)
 
     def show(self, request: HttpRequest, key: str) -> HttpResponse:
-        """One pin: where it stands, and every revision it could stand at."""
+        """One pin: where it stands, what instances say of it, and every revision it could stand at."""
         pin = self.found(request, key)
         revisions = pin.template.revisions.with_status().defer("config").order_by("-number")[:200]
-        title = f"{pin.template.name} on {pin.pipeline.name}"
-        return self.page(request, "pin.html", pin=pin, state=state_of(pin), revisions=revisions, title=title)
+        (status,) = pin_statuses([pin])
+        return self.page(
+            request,
+            "pin.html",
+            title=f"{pin.template.name} on {pin.pipeline.name}",
+            pin=pin,
+            state=state_of(pin),
+            revisions=revisions,
+            mark=mark_of(status.applied),
+            status=status,
+            instances=[(each, VERDICTS[each.verdict]) for each in status.instances[:INSTANCES_SHOWN]],
+            spans=SPANS,
+            **deliveries(pin, request.GET.get("span", "")),
+        )
 
     def move(self, request: HttpRequest, key: str) -> HttpResponse:
         return self.act(request, key, "move")

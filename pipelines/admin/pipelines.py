@@ -20,9 +20,11 @@ from integrations.revisions import find_revision
 from pipelines.admin.exports import PipelineExports
 from pipelines.admin.filters import LabelFilter
 from pipelines.admin.forms import AssignForm, ParameterForm, PipelineForm
+from pipelines.admin.marks import mark_of
 from pipelines.admin.pins import state_of
 from pipelines.admin.timeline import sentence_of
 from pipelines.configs import config_at, current_config
+from pipelines.feed.applied import applied_states
 from pipelines.models import HistoryEntry, Pin, Pipeline
 from pipelines.parameters import Wish, change_parameters, delete_parameter
 from pipelines.pins import assign_pin
@@ -82,6 +84,7 @@ class PipelineAdmin(PipelineExports):
         """Everything about one pipeline."""
         pipeline = self.found(request, key)
         pins = list(Pin.objects.filter(pipeline=pipeline).with_needs().order_by("created_at", "pk"))
+        states = applied_states(pins)
         secret = HistoryEntry.objects.filter(pipeline=pipeline).last_secret_lines()
         history = HistoryEntry.objects.filter(pipeline=pipeline).with_names().order_by("-pk")[: HISTORY_SHOWN + 1]
         return self.page(
@@ -89,7 +92,7 @@ class PipelineAdmin(PipelineExports):
             "pipeline.html",
             title=pipeline.name,
             pipeline=pipeline,
-            pins=[(pin, *state_of(pin)) for pin in pins],
+            pins=[(pin, *state_of(pin), mark_of(states[pin.pk])) for pin in pins],
             parameters=_parameters(pipeline, pins),
             history=[(entry, sentence_of(entry, secret)) for entry in history[:HISTORY_SHOWN]],
             parameter_form=ParameterForm(),

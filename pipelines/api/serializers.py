@@ -248,21 +248,6 @@ class PipelineConfigObject(serializers.Serializer[Any]):
     integrations = ResolvedPinObject(many=True)
 
 
-class UsageObject(serializers.Serializer[Pin]):
-    """Wants in its context the id of the active `rollouts` that move these pins, by pin."""
-
-    id = serializers.CharField()
-    pipeline_id = serializers.CharField()
-    pipeline_name = serializers.CharField(source="pipeline.name")
-    enabled = serializers.BooleanField()
-    rollout = serializers.SerializerMethodField()
-    updated_at = serializers.DateTimeField()
-
-    def get_rollout(self, pin: Pin) -> str | None:
-        rollouts: dict[str, str] = self.context["rollouts"]
-        return rollouts.get(pin.pk)
-
-
 class TokenCreateBody(Body):
     name = Name()
     scope = Choice(choices=SCOPES)

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -13,9 +14,10 @@ from integrations.api.revisions import RevisionEndpoint
 from integrations.api.templates import TemplateEndpoint
 from integrations.models import Revision
 from integrations.revisions import find_revision
-from pipelines.api.serializers import DiffObject, RemovedObject, UsageObject
+from pipelines.api.serializers import DiffObject, RemovedObject
 from pipelines.differences import compare
-from pipelines.models import Pipeline
+from pipelines.feed.applied import running_counts
+from pipelines.models import Pin, Pipeline
 from pipelines.pins import NO_PIPELINE
 from pipelines.rollouts.progress import moving_pins
 from pipelines.usages import pins_of, remove_template
@@ -69,8 +71,35 @@ class DiffEndpoint(RevisionEndpoint):
         return pipeline
 
 
+class UsageObject(serializers.Serializer[Pin]):
+    """A pin of the revision.
+
+    Wants in its context, by pin, `running`: at how many instances the revision runs, and `rollouts`: the id of the
+    active rollout that moves it.
+    """
+
+    id = serializers.CharField()
+    pipeline_id = serializers.CharField()
+    pipeline_name = serializers.CharField(source="pipeline.name")
+    enabled = serializers.BooleanField()
+    running = serializers.SerializerMethodField()
+    rollout = serializers.SerializerMethodField()
+    updated_at = serializers.DateTimeField()
+
+    def get_running(self, pin: Pin) -> int:
+        counts: dict[str, int] = self.context["running"]
+        return counts.get(pin.pk, 0)
+
+    def get_rollout(self, pin: Pin) -> str | None:
+        rollouts: dict[str, str] = self.context["rollouts"]
+        return rollouts.get(pin.pk)
+
+
 class UsageEndpoint(RevisionEndpoint):
-    """Where a revision is pinned, oldest pin first, and which active rollout is moving the pin, if one is."""
+    """Where a revision is pinned, oldest pin first.
+
+    `running` says at how many live instances it runs there, `rollout` which active rollout is moving the pin, if one is.
+    """
 
     serializer_class = UsageObject
     list_name = "usages"
@@ -82,4 +111,5 @@ class UsageEndpoint(RevisionEndpoint):
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []
         rollouts = moving_pins(self.kwargs["template_id"], [pin.pk for pin in page])
-        return self.get_paginated_response(self.get_serializer(page, many=True, context={"rollouts": rollouts}).data)
+        context = {"running": running_counts(page), "rollouts": rollouts}
+        return self.get_paginated_response([UsageObject(pin, context=context).data for pin in page])

@@ -33,6 +33,11 @@ def config_hash(*, pin_id: str, revision_id: str, config: JSON) -> str:
     with nothing stored.
     """
     digest = hashlib.sha256(canonical(config)).hexdigest()
+    return sealed(pin_id=pin_id, revision_id=revision_id, digest=digest)
+
+
+def sealed(*, pin_id: str, revision_id: str, digest: str) -> str:
+    """The hash of a config whose digest is known already."""
     return f"{digest}-{_seal(settings.SECRET_KEY, pin_id, revision_id, digest)}"
 
 
@@ -43,6 +48,11 @@ def was_issued(*, pin_id: str, revision_id: str, config_hash: str) -> bool:
         return False
     keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
     return any(hmac.compare_digest(seal, _seal(key, pin_id, revision_id, digest)) for key in keys)
+
+
+def fingerprint(config_hash: str | None) -> str | None:
+    """The seal of a hash that we made, for people who may not read secrets: the digest alone could be guessed at."""
+    return config_hash.partition("-")[2][:SEAL_LENGTH] or None if config_hash else None
 
 
 def _seal(secret: str, pin_id: str, revision_id: str, digest: str) -> str:

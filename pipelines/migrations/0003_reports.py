@@ -20,6 +20,7 @@ class Migration(migrations.Migration):
                 ("instance", models.CharField(max_length=100)),
                 ("run", models.CharField(max_length=64)),
                 ("sequence", models.PositiveBigIntegerField()),
+                ("resend", models.BooleanField(default=False)),
                 ("started_at", models.DateTimeField(null=True)),
                 ("last_seen_at", models.DateTimeField(default=django.utils.timezone.now)),
                 (

@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ("accounts", "0002_rules"),
         ("integrations", "0002_rules"),
-        ("pipelines", "0003_reports"),
+        ("pipelines", "0004_wake_up"),
     ]
 
     operations = [

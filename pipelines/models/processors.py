@@ -36,6 +36,7 @@ class Processor(models.Model):
     instance = models.CharField(max_length=100)
     run = models.CharField(max_length=64)
     sequence = models.PositiveBigIntegerField()
+    resend = models.BooleanField(default=False)  # whether its last report was answered with that; a repeat gets it too
     started_at = models.DateTimeField(null=True)  # by the instance's own clock; for showing, not deciding
     last_seen_at = models.DateTimeField(default=timezone.now)
 

@@ -10,7 +10,7 @@ from accounts.actors import Actor, ActorType
 from accounts.errors import Conflict, Refused
 from accounts.roles import Role
 from pipelines.models import OnFailure, OnInconclusive, Rollout, RolloutState, RolloutWave, Verdict
-from pipelines.rollouts.gates import Gate, figures_after, figures_before, judge
+from pipelines.rollouts.gates import Gate, evidence_of, judge
 from pipelines.rollouts.lifecycle import finish, hold, last_wave, runner
 from pipelines.rollouts.moving import apply_wave
 from pipelines.rollouts.reverts import take_back
@@ -90,7 +90,7 @@ def _judge(rollout: Rollout, wave: RolloutWave, now: datetime) -> bool:
     """Fail as soon as the figures say so; pass when the soak is over; wait for events as long as the gate is patient."""
     gate = Gate.from_json(rollout.gate or {})
     lower = rollout.waves.filter(number=wave.number - 1).values_list("upper", flat=True).first() or 0
-    verdict, reason = judge(gate, figures_before(wave, lower), figures_after(wave, lower, now))
+    verdict, reason = judge(gate, evidence_of(wave, lower, now))
     soaked_at = _soaked_at(rollout, wave)
     patient_until = soaked_at + timedelta(seconds=gate.patience_seconds)
     gives_up = verdict == Verdict.INCONCLUSIVE and now >= patient_until

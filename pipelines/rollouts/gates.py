@@ -5,14 +5,14 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from django.db.models import QuerySet, Sum
+from django.db.models import Q, QuerySet
 
 from accounts.errors import Invalid
-from pipelines.models import DeliveryFigure, RolloutTarget, RolloutWave, Verdict
+from pipelines.feed.figures import Totals, delivery_totals
+from pipelines.models import Claim, Processor, RolloutTarget, RolloutWave, RunningPin, Verdict
 from pipelines.rollouts.waves import MAX_SECONDS
 
 BASELINE = timedelta(hours=1)  # how far back the figures before a wave reach
-MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -51,21 +51,6 @@ class Gate:
         return cls(**kept)
 
 
-class Figures(NamedTuple):
-    """Events of some pins over some time."""
-
-    delivered: int
-    failed: int
-
-    @property
-    def events(self) -> int:
-        return self.delivered + self.failed
-
-    @property
-    def failure_ratio(self) -> float:
-        return self.failed / self.events if self.events else 0.0
-
-
 class Judgement(NamedTuple):
     """A verdict and a sentence with the figures that led to it."""
 
@@ -73,58 +58,71 @@ class Judgement(NamedTuple):
     reason: str
 
 
-def judge(gate: Gate, before: Figures, after: Figures) -> Judgement:
-    """What the gate says of these figures; too few events are never a pass."""
+@dataclass(frozen=True)
+class Evidence:
+    """What processors report of the pins of one wave; `refusals` are those that did not take what they were given."""
+
+    before: Totals
+    after: Totals
+    refusals: int = 0
+
+
+def judge(gate: Gate, evidence: Evidence) -> Judgement:
+    """What the gate says of this; too few events are never a pass, and a refusal is always a failure."""
+    before, after = evidence.before, evidence.after
+    if evidence.refusals:
+        return Judgement(Verdict.FAIL, f"{_processors(evidence.refusals)} refused the new config.")
     if after.events < gate.min_events:
         return _too_few(after, gate, "since the wave")
-    said = f"{after.failed:,} of {after.events:,} events failed ({after.failure_ratio:.2%})"
-    if gate.max_failure_ratio is not None and after.failure_ratio > gate.max_failure_ratio:
-        return Judgement(Verdict.FAIL, f"{said}, and at most {gate.max_failure_ratio:.2%} may.")
+    if gate.max_failure_ratio is not None and (after.failure_rate or 0) > gate.max_failure_ratio:
+        return Judgement(Verdict.FAIL, f"{_said(after)}, and at most {gate.max_failure_ratio:.2%} may.")
     if gate.max_increase is None:
-        return Judgement(Verdict.PASS, f"{said}.")
+        return Judgement(Verdict.PASS, f"{_said(after)}.")
+    return _compared(gate, gate.max_increase, before, after)
+
+
+def _compared(gate: Gate, most: float, before: Totals, after: Totals) -> Judgement:
+    """Whether the failures rose by more than they may over those of the same pins before."""
     if before.events < gate.min_events:
         return _too_few(before, gate, "in the hour before the wave")
-    said = f"{said}, {before.failure_ratio:.2%} before the wave"
-    if after.failure_ratio - before.failure_ratio > gate.max_increase:
-        return Judgement(Verdict.FAIL, f"{said}, and it may rise by at most {gate.max_increase:.2%}.")
+    said = f"{_said(after)}, {before.failure_rate or 0:.2%} before the wave"
+    if (after.failure_rate or 0) - (before.failure_rate or 0) > most:
+        return Judgement(Verdict.FAIL, f"{said}, and it may rise by at most {most:.2%}.")
     return Judgement(Verdict.PASS, f"{said}.")
 
 
-def figures_before(wave: RolloutWave, lower: int) -> Figures:
-    """What the wave's pins delivered at their earlier revision in the hour before it, in whole minutes."""
-    until = _applied_at(wave)
-    since = until - BASELINE
-    return _figures(_moved(wave, lower), "from_revision", since, until)
+def _said(totals: Totals) -> str:
+    return f"{totals.failed:,} of {totals.events:,} events failed ({totals.failure_rate or 0:.2%})"
 
 
-def figures_after(wave: RolloutWave, lower: int, now: datetime) -> Figures:
-    """What they delivered at the revision of the rollout since the gate has watched them."""
-    since = (wave.watched_from or now).replace(second=0, microsecond=0)
-    return _figures(_moved(wave, lower), "to_revision", since, now + MINUTE)
+def evidence_of(wave: RolloutWave, lower: int, now: datetime) -> Evidence:
+    """Of the wave's pins: three statements, however many they are.
 
-
-def _figures(targets: QuerySet[RolloutTarget], side: str, since: datetime, until: datetime) -> Figures:
-    """One statement; the revision tells the minute of the wave itself apart."""
-    figures = DeliveryFigure.objects.filter(
-        pin_id__in=targets.values("pin_id"),
-        revision_id__in=targets.values(f"{side}_id"),
-        started_at__gte=since,
-        started_at__lt=until,
-    )
-    sums = figures.aggregate(delivered=Sum("delivered"), failed=Sum("failed"))
-    return Figures(sums["delivered"] or 0, sums["failed"] or 0)
-
-
-def _moved(wave: RolloutWave, lower: int) -> QuerySet[RolloutTarget]:
-    return RolloutTarget.objects.filter(rollout_id=wave.rollout_id).between(lower, wave.upper).moving()
-
-
-def _applied_at(wave: RolloutWave) -> datetime:
-    if wave.applied_at is None:
+    Before is the hour before the wave at their earlier revisions, after is since the gate has watched them at their
+    new ones; the revision tells the minute of the wave itself apart.
+    """
+    if wave.applied_at is None or wave.watched_from is None:
         raise ValueError("Only a wave that has been applied can be judged.")
-    return wave.applied_at
+    targets = RolloutTarget.objects.filter(rollout_id=wave.rollout_id).between(lower, wave.upper).moving()
+    pins = targets.values("pin_id")
+    earlier, newer = (targets.order_by().values(side).distinct() for side in ("from_revision_id", "to_revision_id"))
+    before = delivery_totals(pins=pins, since=wave.applied_at - BASELINE, until=wave.applied_at, revisions=earlier)
+    after = delivery_totals(pins=pins, since=wave.watched_from, revisions=newer)
+    return Evidence(before, after, _refusals(pins, newer, wave.watched_from, now))
 
 
-def _too_few(figures: Figures, gate: Gate, when: str) -> Judgement:
+def _refusals(pins: QuerySet[Any, Any], newer: QuerySet[Any, Any], since: datetime, now: datetime) -> int:
+    """How many live instances say since then that they refused the new revision, or kept what they had instead of it."""
+    live = Processor.objects.live(now)
+    said = RunningPin.objects.filter(processor__in=live, pin_id__in=pins, reported_at__gte=since)
+    refused = Q(claim=Claim.REJECTED, revision__in=newer) | Q(claim=Claim.KEPT_LAST_GOOD)
+    return said.filter(refused).values("processor").distinct().count()
+
+
+def _processors(count: int) -> str:
+    return "1 processor has" if count == 1 else f"{count:,} processors have"
+
+
+def _too_few(figures: Totals, gate: Gate, when: str) -> Judgement:
     reason = f"{figures.events:,} events were reported {when}, and it takes {gate.min_events:,} to judge."
     return Judgement(Verdict.INCONCLUSIVE, reason)

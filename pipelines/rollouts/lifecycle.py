@@ -149,7 +149,7 @@ def finish(actor: Actor, rollout: Rollout, state: RolloutState, reason: str = ""
 
 def last_wave(rollout: Rollout) -> RolloutWave | None:
     """The wave that was applied last."""
-    return rollout.waves.filter(number=rollout.waves_applied).first()
+    return rollout.waves.exclude(applied_at=None).order_by("-number").first()
 
 
 def applied_upper(rollout: Rollout) -> int:

@@ -118,9 +118,9 @@ def _mark_unresolvable(targets: TargetQuerySet, positions: Sequence[int]) -> Non
 
 def _sentence(wave: RolloutWave, found: Mapping[int, tuple[Detail, ...]], targets: TargetQuerySet) -> str:
     named = targets.filter(position__in=found).order_by("position").values_list("position", "pipeline__name")[:NAMED]
-    reasons = "; ".join(f"{name}: {found[position][0].message}" for position, name in named)
-    more = " and more" if len(found) > NAMED else ""
+    reasons = " ".join(f"{name}: {found[position][0].message}" for position, name in named)
+    more = " There are more." if len(found) > NAMED else ""
     return (
         f"Wave {wave.number} has not been applied, because by now some of its pipelines could not run the revision. "
-        f"{reasons}{more}. Mend that and resume, or resume and skip what is blocked."
+        f"{reasons}{more} Mend that and resume, or resume and skip what is blocked."
     )

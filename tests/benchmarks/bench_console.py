@@ -33,6 +33,7 @@ def pages(names: dict[str, str]) -> list[str]:
         f"{pipelines}{names['pipeline']}/config/",
         pins,
         f"{pins}?p=3900",
+        f"{pins}pi_a{1:016}/?span=week",
         f"{pins}?outdated=true",
         f"{pins}?unresolved=true",
         f"{pins}?label=environment:staging",

@@ -64,6 +64,20 @@ FILL = [
             resource_type, resource_id, resource_label, changes, created_at)
         SELECT %(organisation)s, 'user', %(actor)s, 'bench', '', 'pin.updated', 'pipeline_integration', 'pi_b' || {KEY},
             'GA4 on Shop ' || n, '{{"enabled": {{"old": true, "new": false}}}}', {MOMENT} FROM {NUMBERED}""",
+    # Two instances that stay alive for as long as this runs speak of every pin, and one pin was busy all week.
+    """INSERT INTO pipelines_processor (organisation_id, token_id, instance, run, sequence, last_seen_at)
+        SELECT %(organisation)s, 'tok_' || lpad('1', 16, '0'), 'eu-' || n, 'run', 1, now() + interval '1 day'
+            FROM generate_series(1, 2) AS n""",
+    """INSERT INTO pipelines_runningpin (processor_id, pipeline_id, pin_id, claim, revision_id, config_hash, refused_hash,
+            reason, reported_at)
+        SELECT processor.id, pin.pipeline_id, pin.id, 'applied', pin.revision_id, md5(pin.id), '', '', now()
+            FROM pipelines_pin pin CROSS JOIN pipelines_processor processor""",
+    f"""INSERT INTO pipelines_deliveryfigure (organisation_id, pin_id, revision_id, started_at, delivered, failed)
+        SELECT %(organisation)s, 'pi_b' || {KEY}, CASE n %% 2 WHEN 0 THEN %(first)s ELSE %(second)s END,
+            date_trunc('minute', now()), 50, n %% 3 FROM {NUMBERED}
+        UNION ALL
+        SELECT %(organisation)s, 'pi_a' || lpad('1', 16, '0'), %(third)s, date_trunc('minute', now()) - n * interval '1 minute',
+            50, n %% 3 FROM generate_series(1, 10000) AS n""",
     "SET session_replication_role = origin",
     "VACUUM ANALYZE",
 ]

@@ -25,7 +25,7 @@ from config.documentation import OPENAPI
 from config.operations import OPERATIONS
 from integrations.models import Revision, Template
 from pipelines.demo import load_demo, login
-from pipelines.models import Rollout
+from pipelines.models import Pipeline, Rollout
 from pipelines.rollouts.driving import advance
 from pipelines.rollouts.gates import Gate
 from pipelines.rollouts.lifecycle import start_rollout
@@ -43,6 +43,7 @@ CHECKED = (
     "response_headers_conformance",
     "response_schema_conformance",
 )
+ENDLESS = "/v1/runtime/stream"  # nobody reads its answer to the end
 METHODS = ("get", "put", "post", "delete", "patch")
 
 
@@ -65,7 +66,7 @@ def test_every_answer_is_one_that_the_description_foretells(
     roll_out(organisation)
     headers = bearer(organisation, role)
     schema: Any = schemathesis.openapi.from_dict(exactly(described))
-    operations: list[Any] = [found.ok() for found in schema.get_all_operations()]
+    operations: list[Any] = [found.ok() for found in schema.exclude(path=ENDLESS).get_all_operations()]
     real = real_ids()
     with serving(committed_db, tmp_path) as served, requests.Session() as session:
         untrue = [
@@ -143,6 +144,7 @@ def real_ids() -> dict[str, list[str]]:
             "1",
             *Revision.objects.values_list("pk", flat=True)[:3],
         ],
+        "name": ["pip_xyz789", Pipeline.objects.get(pk="pip_xyz789").pipeline_key],
         "key": ["ga4_measurement_id", "another_key"],
         "vendor": ["meta_capi", "ga4"],
     }

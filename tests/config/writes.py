@@ -139,6 +139,7 @@ NAMES = [
     "abort_rollout",
     "revert_rollout",
 ]
+OF_PROCESSORS = {"send_report"}  # no user may: tests/pipelines/feed/test_reports.py tries the same on it
 STEPS = ["start_rollout", "pause_rollout", "resume_rollout", "abort_rollout", "revert_rollout"]
 MAKES = [name for name in NAMES if name.startswith(("create", "install", "assign", "plan", "revert"))]
 CHANGES = [name for name in NAMES if name in STEPS or name not in (*MAKES, "revoke_token")]

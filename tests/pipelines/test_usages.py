@@ -34,8 +34,22 @@ def test_usages_tell_every_pin_of_this_very_revision_oldest_first(viewer: Api, o
     for usage in answer["usages"]:
         assert usage.pop("updated_at").endswith("Z")
     assert answer["usages"] == [
-        {"id": first.pk, "pipeline_id": shop.pk, "pipeline_name": "Shop", "enabled": True, "rollout": None},
-        {"id": second.pk, "pipeline_id": blog.pk, "pipeline_name": "Blog", "enabled": False, "rollout": None},
+        {
+            "id": first.pk,
+            "pipeline_id": shop.pk,
+            "pipeline_name": "Shop",
+            "enabled": True,
+            "running": 0,
+            "rollout": None,
+        },
+        {
+            "id": second.pk,
+            "pipeline_id": blog.pk,
+            "pipeline_name": "Blog",
+            "enabled": False,
+            "running": 0,
+            "rollout": None,
+        },
     ]
 
 

@@ -12,7 +12,7 @@ from tests.queries import Queries, assert_same_queries, count_queries
 from tests.rollouts.rest_fleets import Fleet, fleet
 
 SIZES = (2, 12)
-READS = {"show a plan": 7, "targets of a plan": 5, "show": 10, "targets": 6, "targets that wait": 6, "usages": 7}
+READS = {"show a plan": 6, "targets of a plan": 4, "show": 7, "targets": 4, "targets that wait": 4, "usages": 7}
 
 
 def counted(ask: Callable[[], Any]) -> Queries:

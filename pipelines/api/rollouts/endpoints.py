@@ -1,7 +1,7 @@
 """Rollouts over REST: planned, started, paused, resumed, aborted and taken back here; a worker applies the waves."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -45,14 +45,13 @@ NO_TEMPLATE = "There is no such template in this organisation. See /v1/admin/int
 STANDING = OpenApiParameter("standing", str, enum=STANDINGS, description="Only those that stand so.")
 NOTHING = {"application/json": {"type": "object", "maxProperties": 0}}
 BESIDES = re.compile(r'-[\d.]+(?=")')
-LOOKS = 3
+LOOKS = 3  # where a worker took a step while a rollout was read, it is read again, so that state and counts agree
 
 
 class RolloutEndpoint(Endpoint):
-    """Rollouts, the newest first.
+    """Rollouts, the newest first."""
 
-    What is answered to a change is read in the transaction of the change, before a worker takes the next step.
-    """
+    # What is answered to a change is read in the transaction of the change, before a worker takes the next step.
 
     permission_classes = (ViewerReadsEditorWrites,)
     serializer_class: type[BaseSerializer[Any]] = RolloutObject
@@ -82,7 +81,16 @@ class RolloutEndpoint(Endpoint):
         return super().represent(row)
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        return of_one_moment(self.found, self.answer)
+        """One rollout: its waves, how its targets stand, and what changes on the way from revision to revision."""
+        for _ in range(LOOKS - 1):
+            rollout = self.found()
+            answer = self.answer(rollout)
+            if (
+                not rollout.is_active
+                or self.get_queryset().filter(pk=rollout.pk, row_version=rollout.row_version).exists()
+            ):
+                return answer
+        return self.answer(self.found())
 
     @extend_schema(request=RolloutPlanBody, responses={201: RolloutObject})
     @transaction.atomic
@@ -158,18 +166,14 @@ class TargetEndpoint(Endpoint):
 
     @extend_schema(parameters=[STANDING])
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        return of_one_moment(self.found, self._page)
+        return super().list(request, *args, **kwargs)
 
-    def found(self) -> Rollout:
+    def get_queryset(self) -> QuerySet[Any]:
         rollouts = Rollout.objects.in_organisation(self.actor.organisation_id)
         rollout = rollouts.filter(pk=self.kwargs["id"]).first()
         if rollout is None:
             raise NotFound(MISSING)
-        return rollout
-
-    def _page(self, rollout: Rollout) -> Response:
-        page = self.paginate_queryset(targets_of(rollout, self._standing()))
-        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+        return targets_of(rollout, self._standing())
 
     def get_serializer_context(self) -> dict[str, Any]:
         waves = RolloutWave.objects.filter(rollout=self.kwargs["id"]).order_by("number")
@@ -182,19 +186,6 @@ class TargetEndpoint(Endpoint):
             message = f"standing must be one of: {', '.join(STANDINGS)}."
             raise Malformed(message, [Detail("standing", "not_a_choice", message)])
         return asked
-
-
-def of_one_moment(find: Callable[[], Rollout], answer: Callable[[Rollout], Response]) -> Response:
-    """The answer about a rollout, read again where a worker took a step meanwhile.
-
-    Else the pins of a wave that came in between would be taken for detached: they are not as the plan had them.
-    """
-    for _ in range(LOOKS - 1):
-        rollout = find()
-        shown = answer(rollout)
-        if not rollout.is_active or Rollout.objects.filter(pk=rollout.pk, row_version=rollout.row_version).exists():
-            return shown
-    return answer(find())
 
 
 def _as_sent(detail: Detail) -> Detail:

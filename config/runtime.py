@@ -1,0 +1,64 @@
+"""The two applications behind one ASGI address: the runtime feed where processors read, Django for all the rest."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from accounts.ids import new_id
+from config.rest.errors import answer_to
+from config.rest.requests import REQUEST_ID, current_request_id
+from config.rest.servers import ReadableHandler
+from pipelines.feed.serving.addresses import is_read
+from pipelines.feed.serving.application import Answer, Feed
+from pipelines.feed.serving.memory import Receive, Send
+
+
+class Application:
+    """Django does not see what it need not see: alone it would answer a thirtieth of the requests."""
+
+    def __init__(self) -> None:
+        self._feed = Feed(refuse)
+        self._django: Any = ReadableHandler()
+        self._insists_on_tls = settings.SECURE_SSL_REDIRECT
+
+    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and is_read(scope) and (not self._insists_on_tls or _is_secure(scope)):
+            await self._feed(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._live(receive, send)
+        else:
+            await self._django(scope, receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """The feed starts with its first reader, and stops with the server."""
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                await self._feed.stop()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+            await send({"type": "lifespan.startup.complete"})
+
+
+def refuse(error: Exception) -> Answer:
+    """As everywhere under /v1, with an id under which the log has what went wrong."""
+    request = HttpRequest()
+    request_id = request.META[REQUEST_ID] = new_id("req")
+    token = current_request_id.set(request_id)
+    try:
+        response = answer_to(error, request)
+    finally:
+        current_request_id.reset(token)
+    named = {**response.headers, "X-Request-ID": request_id, "Cache-Control": "no-store"}
+    headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in named.items()]
+    return Answer(response.status_code, headers, response.content)
+
+
+def _is_secure(scope: Mapping[str, Any]) -> bool:
+    """Whether it came by TLS, as Django sees it; what did not is left to Django, which answers with a redirect."""
+    if scope["scheme"] == "https":
+        return True
+    forwarded = next((value for name, value in scope["headers"] if name == b"x-forwarded-proto"), b"")
+    return settings.TRUSTED_PROXIES > 0 and forwarded.partition(b",")[0].strip() == b"https"

@@ -1,0 +1,120 @@
+"""Reading what runs: set-based, and in one view of the database however much is written meanwhile."""
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from typing import NamedTuple
+
+from django.db import connection, transaction
+from django.db.models import Q, QuerySet
+
+from pipelines.models import ConfigurationHead, ConfigurationVersion, Pipeline
+
+NAME = re.compile(r"[A-Za-z0-9_]{1,40}")  # what an id or a key of ours can be; nothing else is looked up
+BATCH = 500  # pipelines that are read at once: few enough to hold, many enough that a statement costs nothing
+
+
+class Head(NamedTuple):
+    """Where an organisation stands: the epoch of its database and its newest configuration version."""
+
+    epoch: str
+    number: int
+
+    @property
+    def mark(self) -> str:
+        return f"{self.epoch}.{self.number}"
+
+
+NOWHERE = Head("", 0)  # an organisation in which nothing was ever published
+
+
+class Row(NamedTuple):
+    """A pipeline as the feed finds it; `version` is the one in which it last changed."""
+
+    organisation_id: str
+    id: str
+    key: str
+    enabled: bool
+    deleted_at: datetime | None
+    changed_in: int | None
+
+    @property
+    def version(self) -> int:
+        return self.changed_in or 0
+
+    @property
+    def removed(self) -> bool:
+        return self.deleted_at is not None
+
+
+class Place(NamedTuple):
+    """How far a reader of changes has come: all up to a version, and of the next ones all up to a pipeline."""
+
+    version: int
+    pipeline_id: str = ""
+
+
+@contextmanager
+def one_view() -> Iterator[None]:
+    """Every statement inside sees the same commits, and nothing can be written."""
+    if connection.vendor == "postgresql":
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            yield
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("BEGIN")  # not Django's, which would lock out every writer
+        try:
+            yield
+        finally:
+            cursor.execute("ROLLBACK")
+
+
+def heads(organisations: Collection[str]) -> dict[str, Head]:
+    """Where each of these organisations stands, in one statement."""
+    found = ConfigurationHead.objects.filter(pk__in=organisations).values_list("pk", "epoch", "number")
+    return dict.fromkeys(organisations, NOWHERE) | {key: Head(epoch, number) for key, epoch, number in found}
+
+
+def rows_named(names: Collection[str]) -> list[Row]:
+    """The pipelines, removed ones too, that have one of these ids or keys."""
+    return _rows(Pipeline.objects.filter(Q(pk__in=names) | Q(pipeline_key__in=names)))
+
+
+def rows_changed(organisation_id: str, since: Place, limit: int, only: Collection[str] | None = None) -> list[Row]:
+    """Those that come after this place, removed ones too, in the order of their versions and then of their ids."""
+    later = Q(changed_in__number__gt=since.version)
+    if since.pipeline_id:
+        later |= Q(changed_in__number=since.version, pk__gt=since.pipeline_id)
+    found = _allowed(Pipeline.objects.filter(later, changed_in__organisation=organisation_id), only)
+    return _rows(found.order_by("changed_in__number", "pk")[:limit])
+
+
+def batches(organisation_id: str, only: Collection[str] | None = None) -> Iterator[list[Row]]:
+    """All pipelines of the organisation that are there, in the order of their ids."""
+    there = _allowed(Pipeline.objects.in_organisation(organisation_id), only).order_by("pk")
+    batch = _rows(there[:BATCH])
+    while batch:
+        yield batch
+        batch = _rows(there.filter(pk__gt=batch[-1].id)[:BATCH]) if len(batch) == BATCH else []
+
+
+def became_current(organisation_id: str, number: int) -> datetime | None:
+    """When a version took effect; None for one that there is not."""
+    versions = ConfigurationVersion.objects.filter(organisation_id=organisation_id, number=number)
+    return versions.values_list("created_at", flat=True).first()
+
+
+def by_name(rows: Collection[Row]) -> Mapping[str, Row]:
+    """Each under its id and under its key."""
+    return {row.id: row for row in rows} | {row.key: row for row in rows}
+
+
+def _allowed(pipelines: "QuerySet[Pipeline]", only: Collection[str] | None) -> "QuerySet[Pipeline]":
+    return pipelines if only is None else pipelines.filter(pk__in=only)
+
+
+def _rows(pipelines: "QuerySet[Pipeline]") -> list[Row]:
+    fields = ("organisation_id", "pk", "pipeline_key", "enabled", "deleted_at", "changed_in__number")
+    return [Row(*values) for values in pipelines.values_list(*fields)]

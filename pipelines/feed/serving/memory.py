@@ -1,0 +1,138 @@
+"""What one process knows of the feed without asking: who may read, where each organisation stands, what was built."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipelines.feed.documents import Document
+from pipelines.feed.reading import Head, Row
+
+# Of ASGI.
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[Message], Awaitable[None]]
+
+MOST_ENTRIES = 500_000  # pipelines of one organisation whose version is kept, about 1 KB each
+OVERHEAD = 1000  # bytes that a body takes beside itself
+NO_STORE = (b"cache-control", b"no-store")
+JSON_TYPE = (b"content-type", b"application/json")
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One pipeline under one of its names, with the answers ready to be sent; one that was never built has no body."""
+
+    pipeline_id: str
+    etag: bytes
+    unchanged: Message
+    start: Message | None = None
+    body: Message | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Organisation:
+    """One that somebody reads. `waiting` are the streams that want to know of its next version."""
+
+    id: str
+    head: Head
+    entries: dict[str, Entry] = field(default_factory=dict)
+    awaited: dict[str, int] = field(default_factory=dict)  # names being read: how new what is read has to be
+    waiting: set["asyncio.Future[bool]"] = field(default_factory=set)
+    event: Message | None = None  # what streams are sent of its head, once it was needed
+
+    def move(self, head: Head, changed: Iterable[Row] | None) -> None:
+        """It stands there now; these pipelines changed on the way, or too many to say which."""
+        if changed is None or head.epoch != self.head.epoch:
+            self.entries.clear()
+            self.awaited = dict.fromkeys(self.awaited, head.number)
+        for row in changed or ():
+            for name in (row.id, row.key):
+                self.entries.pop(name, None)
+                if name in self.awaited:
+                    self.awaited[name] = head.number
+        self.head = head
+        self.event = None
+        self.wake()
+
+    def wake(self) -> None:
+        waiting, self.waiting = self.waiting, set()
+        for future in waiting:
+            if not future.done():
+                future.set_result(True)
+
+    def accepts(self, name: str, seen: Head) -> bool:
+        """Whether what was read of this pipeline is not older than what is known by now; ends the wait for it."""
+        return seen.epoch == self.head.epoch and seen.number >= self.awaited.pop(name, 0)
+
+
+@dataclass(slots=True, eq=False)
+class Reader:
+    """A processor's token. `expires_at` is in seconds since 1970; `pipelines` are those that it is limited to."""
+
+    token_id: str
+    organisation: Organisation
+    expires_at: float
+    pipelines: frozenset[str] | None
+    live: bool = True
+    streams: int = 0
+    last_asked: float = 0.0
+
+    def may_read(self, pipeline_id: str) -> bool:
+        return self.pipelines is None or pipeline_id in self.pipelines
+
+
+class Memory:
+    """Belongs to the event loop; threads see none of it."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self.organisations: dict[str, Organisation] = {}
+        self.readers: dict[str, Reader] = {}  # by the hash of the token
+        self._bodies: OrderedDict[Entry, int] = OrderedDict()  # the one used last stands last
+        self._bytes = 0
+        self._most_bytes = most_bytes
+
+    def organisation(self, organisation_id: str, head: Head) -> Organisation:
+        """The one of this id; on first sight it stands where it was just seen."""
+        return self.organisations.setdefault(organisation_id, Organisation(organisation_id, head))
+
+    def keep(self, organisation: Organisation, name: str, entry: Entry) -> None:
+        if len(organisation.entries) >= MOST_ENTRIES:
+            organisation.entries.clear()
+        organisation.entries[name] = entry
+        if entry.body is not None:
+            self._bodies[entry] = size = len(entry.body["body"]) + OVERHEAD
+            self._bytes += size
+            self._forget_the_oldest()
+
+    def used(self, entry: Entry) -> None:
+        """Its body was sent; what nobody asks for goes first."""
+        if entry in self._bodies:
+            self._bodies.move_to_end(entry)
+
+    def dismiss(self, token_hash: str) -> None:
+        """This token opens nothing any more."""
+        reader = self.readers.pop(token_hash, None)
+        if reader is not None:
+            reader.live = False
+            reader.organisation.wake()
+
+    def _forget_the_oldest(self) -> None:
+        while self._bytes > self._most_bytes and len(self._bodies) > 1:
+            entry, size = self._bodies.popitem(last=False)
+            entry.start = entry.body = None
+            self._bytes -= size
+
+
+def entry_of(epoch: str, document: Document | None, row: Row) -> Entry:
+    """The answers about one pipeline; without a document only that it has not changed."""
+    readable = document is None or document.readable
+    etag = f'"{epoch}.{row.version}{"" if readable else ".unreadable"}"'.encode()
+    shared = [(b"etag", etag), NO_STORE]
+    entry = Entry(row.id, etag, {"type": "http.response.start", "status": 304, "headers": shared})
+    if document is not None:
+        headers = [JSON_TYPE, (b"content-length", str(len(document.line)).encode()), *shared]
+        entry.start = {"type": "http.response.start", "status": 200, "headers": headers}
+        entry.body = {"type": "http.response.body", "body": document.line}
+    return entry

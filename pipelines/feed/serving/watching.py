@@ -1,0 +1,165 @@
+"""Keeping memory current: at once when the database says that something changed, and twice a second in any case."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from time import monotonic
+
+from accounts.errors import Unavailable
+from pipelines.feed.clerks import Clerks
+from pipelines.feed.reading import Head, Place, Row, heads, one_view, rows_changed
+from pipelines.feed.serving.listening import listen
+from pipelines.feed.serving.memory import Memory, Organisation
+from pipelines.feed.serving.readers import Standing, still_standing
+
+logger = logging.getLogger(__name__)
+
+CHECK_EVERY = 0.5  # seconds; so long goes unnoticed what nobody told of
+STALE_AFTER = 5.0  # seconds without a check that succeeded, after which nothing is answered from memory
+FORGOTTEN_AFTER = 60.0  # seconds for which a token that nobody uses is kept
+ATTEMPTS, PAUSE = 100, 0.02  # how often, and after how many seconds again, a request looks whether memory is ready
+MOST_CHANGED = 10_000  # pipelines; after more at once it is cheaper to forget all of the organisation
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the database is asked: organisations with where they stood, and tokens."""
+
+    organisations: Mapping[str, Head]
+    tokens: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _News:
+    """What it answers: where those stand that have moved, with the pipelines that changed, and what tokens there are."""
+
+    moved: Mapping[str, tuple[Head, list[Row] | None]]
+    standing: Sequence[Standing] = ()
+
+
+@dataclass(slots=True)
+class _Told:
+    """What was said to have changed since the last look."""
+
+    organisations: set[str] = field(default_factory=set)
+    everything: bool = False
+
+
+class Watcher:
+    """One task that asks, and one that listens. `fresh_until` is the time up to which memory may be believed."""
+
+    def __init__(self, memory: Memory, clerks: Clerks) -> None:
+        self.fresh_until = 0.0
+        self._memory = memory
+        self._clerks = clerks
+        self._told = _Told()
+        self._woken = asyncio.Event()
+        self._answers = True
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def ready(self) -> None:
+        """Start on first use, and see that memory may be believed. Raises Unavailable."""
+        if not self._tasks:
+            self._tasks = [asyncio.create_task(listen(self.tell)), asyncio.create_task(self._watch())]
+        for _ in range(ATTEMPTS):
+            if monotonic() < self.fresh_until:
+                return
+            if not self._answers:
+                break
+            await asyncio.sleep(PAUSE)
+        raise Unavailable("The database has not answered lately. Try again in a moment, and keep what you have.")
+
+    def tell(self, subject: str | None) -> None:
+        """Something changed in this organisation, or None: perhaps anywhere. What follows its id is for people."""
+        if subject is None:
+            self._told.everything = True
+        else:
+            self._told.organisations.add(subject.partition(" ")[0])
+        self._woken.set()
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _watch(self) -> None:
+        checked = 0.0
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, checked + CHECK_EVERY - monotonic())):
+                    await self._woken.wait()
+            self._woken.clear()
+            told, self._told = self._told, _Told()
+            began = monotonic()
+            everything = told.everything or began >= checked + CHECK_EVERY
+            if everything:
+                checked = began
+                self._forget_the_idle(began)
+            if await self._look(None if everything else told.organisations) and everything:
+                self.fresh_until = began + STALE_AFTER
+
+    async def _look(self, organisations: Iterable[str] | None) -> bool:
+        """Whether the database answered about these organisations, or about all."""
+        known = self._memory.organisations
+        about = [known[key] for key in (known if organisations is None else organisations) if key in known]
+        if not about:
+            return True
+        ids = {organisation.id for organisation in about}
+        tokens = [each.token_id for each in self._memory.readers.values() if each.organisation.id in ids]
+        asked = _Asked({organisation.id: organisation.head for organisation in about}, tokens)
+        try:
+            async with self._clerks.one() as clerk:
+                news = await clerk.read(lambda: _ask(asked))
+        except Exception:
+            if self._answers:  # once for each time that it is away
+                logger.exception("The feed cannot read whether anything changed")
+            self._answers = False
+            return False
+        self._answers = True
+        self._take_in(news, about)
+        return True
+
+    def _take_in(self, news: _News, about: Iterable[Organisation]) -> None:
+        ids = {organisation.id for organisation in about}
+        standing = {each.token_hash: each for each in news.standing}
+        for token_hash, reader in list(self._memory.readers.items()):
+            if reader.organisation.id not in ids:
+                continue
+            found = standing.get(token_hash)
+            if found is None:
+                self._memory.dismiss(token_hash)
+            else:
+                reader.expires_at, reader.pipelines = found.expires_at, found.pipelines
+        for organisation in about:
+            if organisation.id in news.moved:
+                organisation.move(*news.moved[organisation.id])
+
+    def _forget_the_idle(self, now: float) -> None:
+        """What nobody uses need not be kept current."""
+        readers = self._memory.readers
+        for token_hash, reader in list(readers.items()):
+            if not reader.streams and reader.last_asked < now - FORGOTTEN_AFTER:
+                del readers[token_hash]
+        used = {reader.organisation.id for reader in readers.values()}
+        for key in self._memory.organisations.keys() - used:
+            del self._memory.organisations[key]
+
+
+def _ask(asked: _Asked) -> _News:
+    """In three statements, and one for each organisation that has moved."""
+    with one_view():
+        now = heads(asked.organisations.keys())
+        moved = {key: (now[key], _changed(key, before, now[key])) for key, before in asked.organisations.items()}
+        standing = still_standing(asked.tokens) if asked.tokens else ()
+    return _News({key: news for key, news in moved.items() if news[0] != asked.organisations[key]}, standing)
+
+
+def _changed(organisation_id: str, before: Head, now: Head) -> list[Row] | None:
+    if now == before:
+        return []
+    if now.epoch != before.epoch or now.number < before.number:
+        return None
+    rows = rows_changed(organisation_id, Place(before.number), MOST_CHANGED + 1)
+    return rows if len(rows) <= MOST_CHANGED else None
