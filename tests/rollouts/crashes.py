@@ -2,8 +2,8 @@
 
 import os
 import secrets
+import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from django.db import connection
 
-from tests.postgresql import DURABLE, PREFIX, Keeper, choose, in_the_wheel, installed, lock
+from tests.postgresql import DURABLE, PREFIX, Keeper, choose, in_the_wheel, installed, lock, sweep
 
 
 class CrashingServer(Keeper):
@@ -39,12 +39,20 @@ class CrashingServer(Keeper):
         self._run("pg_ctl", "-D", self.data, "-l", self.home / "log", "-w", "-t", "60", "start")
 
 
+def roomy_memory() -> Path | None:
+    """A folder in memory: what is written there outlives a process as on a disk, and recovery reads and syncs it at once."""
+    memory = Path("/dev/shm")  # noqa: S108  # a private folder is made in it
+    is_roomy = memory.is_dir() and shutil.disk_usage(memory).free > 1 << 30
+    return memory if is_roomy else None
+
+
 @contextmanager
 def crashing_server() -> Generator[CrashingServer]:
     """One that runs. Raises Unavailable where the machine has no PostgreSQL of its own."""
     binaries = choose(chain(installed(), in_the_wheel()))
-    folder = tempfile.gettempdir() if len(tempfile.gettempdir()) <= 60 else "/tmp"  # noqa: S108  # as in tests.postgresql
-    home = Path(folder) / f"{PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
+    folder = roomy_memory() or Path("/tmp")  # noqa: S108  # a private folder is made in it, of a short path
+    sweep(folder)
+    home = folder / f"{PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
     home.mkdir(mode=0o700)
     descriptor = lock(home)
     server = CrashingServer(home, binaries, DURABLE)
