@@ -28,7 +28,7 @@ from pipelines.rollouts.selection import Selection
 from tests.benchmarks.conftest import ROWS
 from tests.factories import PipelineFactory, TemplateFactory, revision_of, system, wishes
 from tests.queries import assert_same_queries, count_queries
-from tests.rollouts.fleets import build_fleet, start
+from tests.rollouts.crowds import build_fleet, start
 from tests.rollouts.terminals import ROOT, environment, in_pipes
 
 QUIET_SECONDS = 10.0

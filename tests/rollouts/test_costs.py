@@ -3,7 +3,7 @@
 from pipelines.rollouts.driving import advance
 from tests.factories import OrganisationFactory
 from tests.queries import assert_same_queries, count_queries
-from tests.rollouts.fleets import build_fleet, standing_of, start
+from tests.rollouts.crowds import build_fleet, standing_of, start
 
 
 def test_a_wave_takes_the_same_statements_for_ten_pins_as_for_ten_thousand(db: None) -> None:

@@ -20,7 +20,7 @@ from tests.factories import OrganisationFactory, system
 from tests.pipelines.test_concurrency import assert_consistent
 from tests.postgresql import Unavailable
 from tests.rollouts.crashes import CrashingServer, connected_to, crashing_server
-from tests.rollouts.fleets import build_fleet, moves_of, standing_of, start
+from tests.rollouts.crowds import build_fleet, moves_of, standing_of, start
 from tests.rollouts.terminals import in_pipes, line_of, run_piped
 from tests.rollouts.watching import watching
 

@@ -17,7 +17,7 @@ from pipelines.pins import update_pin
 from pipelines.rollouts.lifecycle import abort_rollout, pause_rollout
 from tests.factories import system
 from tests.pipelines.test_concurrency import assert_consistent
-from tests.rollouts.fleets import build_fleet, somebody_waits_for_us, standing_of, start
+from tests.rollouts.crowds import build_fleet, somebody_waits_for_us, standing_of, start
 from tests.rollouts.terminals import Terminal, in_pipes, in_terminal, line_of, run_piped
 
 OPERATOR = f"{getpass.getuser()}@{socket.gethostname()}"
