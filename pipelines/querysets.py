@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Self
 from django.apps import apps
 from django.conf import settings
 from django.db import models
-from django.db.models.expressions import Combinable
 
 if TYPE_CHECKING:
     from pipelines.models import HistoryEntry, Label, Pin, Pipeline, Processor, Rollout, RolloutTarget
@@ -158,7 +157,7 @@ class TargetQuerySet(models.QuerySet["RolloutTarget"]):
         standing: Any = self.with_standing(applied_upper, live=False)  # the stubs forget what that annotates
         return dict(standing.order_by().values_list("standing").annotate(models.Count("position")))
 
-    def with_standing(self, applied_upper: int | Combinable, *, live: bool) -> Self:
+    def with_standing(self, applied_upper: int, *, live: bool) -> Self:
         """Each with `standing`: the plan's outcome, or for what moves *waiting*, *moved* or *detached*.
 
         `applied_upper` is the last position that a wave has reached; `live` says that pins are asked whether they are

@@ -1,15 +1,14 @@
 """What a rollout is doing: every target accounted for, and what changes in the configs on the way."""
 
 from dataclasses import dataclass
-from typing import Any
 
-from django.db.models import Count, Q, Subquery, Value
-from django.db.models.functions import Coalesce
+from django.db.models import Count, Q
 
 from integrations.models import Revision
 from pipelines.differences import Difference, compare
-from pipelines.models import Outcome, Rollout, RolloutTarget, RolloutWave
+from pipelines.models import Outcome, Rollout, RolloutTarget
 from pipelines.querysets import TargetQuerySet
+from pipelines.rollouts.lifecycle import applied_upper
 
 STANDINGS = ("waiting", "moved", "detached", *(outcome.value for outcome in Outcome if outcome != Outcome.MOVES))
 SHOWN_PATHS = 20  # pairs of revisions whose difference is shown
@@ -26,22 +25,19 @@ class Path:
 
 
 def count_targets(rollout: Rollout) -> dict[str, int]:
-    """How many targets stand how: every standing by name, in sum all targets; a few statements, however many they are.
-
-    A wave that is applied meanwhile would look as if somebody else had moved its pins: then it is counted once more.
-    """
-    while True:
-        upper = _applied_upper(rollout)
-        counts = _count(rollout, upper)
-        if not rollout.is_active or upper == _applied_upper(rollout):
-            return counts
+    """How many targets stand how: every standing by name, in sum all targets; two statements, and two more while it is active."""
+    targets = RolloutTarget.objects.filter(rollout=rollout)
+    upper = applied_upper(rollout)
+    counts = dict.fromkeys(STANDINGS, 0) | targets.counted_by_standing(upper)
+    if rollout.is_active:
+        _count_detached(counts, targets.moving(), upper)
+    return counts
 
 
 def targets_of(rollout: Rollout, standing: str | None = None) -> TargetQuerySet:
     """The targets with their names and their `standing`, in the order of the waves; only those that stand so, if given."""
     targets = RolloutTarget.objects.filter(rollout=rollout).with_names()
-    upper = Coalesce(Subquery(_applied(rollout)[:1]), Value(0))  # in the same statement, so that no wave comes between
-    shown = targets.with_standing(upper, live=rollout.is_active).order_by("position")
+    shown = targets.with_standing(applied_upper(rollout), live=rollout.is_active).order_by("position")
     return shown.filter(Q(standing=standing)) if standing else shown
 
 
@@ -56,24 +52,6 @@ def paths_of(rollout: Rollout) -> list[Path]:
         Path(revisions[before], revisions[after], pins, compare(revisions[before], revisions[after]))
         for before, after, pins in counted
     ]
-
-
-def _applied(rollout: Rollout) -> Any:
-    """How far the waves reach that have been applied by now, whatever was read of the rollout earlier; furthest first."""
-    applied = RolloutWave.objects.filter(rollout=rollout, applied_at__isnull=False)
-    return applied.order_by("-number").values_list("upper", flat=True)
-
-
-def _applied_upper(rollout: Rollout) -> int:
-    return _applied(rollout).first() or 0
-
-
-def _count(rollout: Rollout, upper: int) -> dict[str, int]:
-    targets = RolloutTarget.objects.filter(rollout=rollout)
-    counts = dict.fromkeys(STANDINGS, 0) | targets.counted_by_standing(upper)
-    if rollout.is_active:
-        _count_detached(counts, targets.moving(), upper)
-    return counts
 
 
 def _count_detached(counts: dict[str, int], moving: TargetQuerySet, upper: int) -> None:
