@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -149,6 +150,10 @@ class Server:
             self._keeper.communicate(timeout=60)
             self._keeper = None
 
+    def inner(self) -> "Keeper":
+        """The same server by its files, to kill it and to run it again while it is kept."""
+        return Keeper(self.home, Binaries(Path((self.home / "binaries").read_text())))
+
 
 class Keeper:
     """The same server, seen from the process that owns it."""
@@ -167,7 +172,26 @@ class Keeper:
         with (self.data / "postgresql.conf").open("a") as file:
             file.write(self.configuration.format(home=self.home))
         (self.home / "binaries").write_text(str(self.binaries.folder))
+        self.run()
+
+    def run(self) -> None:
+        """Start it, for the first time or after it was killed; return when it takes connections."""
         self._run("pg_ctl", "-D", self.data, "-l", self.home / "log", "-w", "-t", "60", "start")
+
+    def kill(self) -> None:
+        """As the kernel kills it for want of memory; return when the processes that it began have noticed and ended."""
+        locks = [self.data / "postmaster.pid", *self.home.glob(".s.PGSQL.*.lock")]
+        os.kill(int(locks[0].read_text().split()[0]), signal.SIGKILL)
+        while any(self._is_ours(process) for process in Path("/proc").glob("[0-9]*")):
+            time.sleep(0.01)
+        for lock in locks:  # where nobody reaps it, the dead process would still be taken for one that runs
+            lock.unlink()
+
+    def _is_ours(self, process: Path) -> bool:
+        """All of them run in the data folder; a dead one runs nowhere."""
+        with suppress(OSError):
+            return (process / "cwd").readlink() == self.data.resolve()
+        return False
 
     def stop(self) -> None:
         with suppress(Unavailable):
