@@ -1,6 +1,8 @@
 """Doing one thing to many pins: a plan with a line for each, then all of it or nothing."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
@@ -9,6 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, reverse
 
 from accounts.admin.console import actor_of, organisation_id_of, require
+from accounts.admin.sending import Done, acts, settle
 from accounts.errors import Refused
 from integrations.models import Revision, Status, Template
 from pipelines.admin.exports import PinExports
@@ -31,9 +34,9 @@ class Words:
 
 
 WORDS = {
-    "enable": Words("Enable", "will be enabled", "is enabled already", "enabled"),
-    "disable": Words("Disable", "will be disabled", "is disabled already", "disabled", dangerous=True),
-    "move": Words("Move", "moves", "is there already", "at revision {}"),
+    "enable": Words("Enable", "will be enabled", "enabled already", "enabled"),
+    "disable": Words("Disable", "will be disabled", "disabled already", "disabled", dangerous=True),
+    "move": Words("Move", "will move", "there already", "at revision {}"),
 }
 
 
@@ -68,9 +71,9 @@ class PinActions(PinExports):
         if request.method != "POST":
             return HttpResponseRedirect(_list(request))
         aim = self._aim(request, name)
-        if "seen" in request.POST:
+        if "seen" in request.POST and acts(request):
             return self._apply(request, name, aim)
-        return self._show(request, name, aim, request.POST.get("pins", "").split())
+        return self._show(request, name, aim, request.POST.get("pins", "").split() or list(_seen(request)))
 
     def _begin(self, request: HttpRequest, name: str, chosen: QuerySet[Pin]) -> HttpResponse | None:
         """The plan, or first the question which revision; None leads back to the list with a message."""
@@ -127,17 +130,25 @@ class PinActions(PinExports):
 
     def _apply(self, request: HttpRequest, name: str, aim: Aim) -> HttpResponse:
         """What was shown, or nothing: then the reasons, and the plan as it is now."""
-        seen = dict(_pair(text) for text in request.POST["seen"].split())
+        seen = _seen(request)
         try:
-            changed = change_batch(actor=actor_of(request), seen=seen, aim=aim)
+            return settle(request, partial(_changed, request, name, aim, seen))
         except Refused as refusal:
             for reason in list(dict.fromkeys([refusal.message, *_messages(refusal)]))[:REASONS_SHOWN]:
                 messages.error(request, reason)
             return self._show(request, name, aim, list(seen))
-        number = aim.target.number if aim.target else ""
-        verb = "is" if len(changed) == 1 else "are"
-        messages.success(request, f"{_count(len(changed))} {verb} {WORDS[name].done.format(number)}.")
-        return HttpResponseRedirect(_list(request))
+
+
+def _changed(request: HttpRequest, name: str, aim: Aim, seen: Mapping[str, str]) -> Done:
+    changed = change_batch(actor=actor_of(request), seen=seen, aim=aim)
+    number = aim.target.number if aim.target else ""
+    verb = "is" if len(changed) == 1 else "are"
+    return Done(_list(request), f"{_count(len(changed))} {verb} {WORDS[name].done.format(number)}.")
+
+
+def _seen(request: HttpRequest) -> dict[str, str]:
+    """The tag at which each pin of the plan was seen."""
+    return dict(_pair(text) for text in request.POST.get("seen", "").split())
 
 
 def _plan(name: str, aim: Aim, lines: list[Line], asked: int) -> dict[str, Any]:

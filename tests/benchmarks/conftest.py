@@ -27,7 +27,8 @@ FILL = [
         UNION ALL SELECT %(organisation)s, 'pip_' || {KEY}, 'team', 'team-' || n %% 20 FROM {NUMBERED}
         UNION ALL SELECT %(organisation)s, 'pip_' || {KEY}, 'fleet', 'all' FROM {NUMBERED}""",
     f"""INSERT INTO pipelines_parameter (pipeline_id, key, value, sealed, secret, updated_at)
-        SELECT 'pip_' || {KEY}, 'ga4_measurement_id', 'G-' || n, '', false, {MOMENT} FROM {NUMBERED}""",
+        SELECT 'pip_' || {KEY}, 'ga4_measurement_id', 'G-' || n, '', false, {MOMENT} FROM {NUMBERED}
+        UNION ALL SELECT 'pip_' || {KEY}, 'half', n::text, '', false, {MOMENT} FROM {NUMBERED} WHERE n %% 2 = 0""",
     f"""INSERT INTO pipelines_pin (id, organisation_id, pipeline_id, template_id, revision_id, enabled, resolvable,
             row_version, created_at, updated_at)
         SELECT 'pi_a' || {KEY}, %(organisation)s, 'pip_' || {KEY}, %(shared)s, %(third)s, n %% 10 > 0, n %% 50 > 0, 1,
