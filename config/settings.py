@@ -194,6 +194,7 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
         "django": {"handlers": []},  # else the console shows every record twice while DEBUG is on
+        "httpx": {"level": "WARNING"},  # at INFO it writes a line for each poll of manage.py watch_feed
         "django.db.backends": {"level": "INFO"},  # at DEBUG it writes whole statements, with every value in them
     },
 }

@@ -65,8 +65,8 @@ def require(request: HttpRequest, needed: Role) -> None:
 
 
 @contextmanager
-def told(request: HttpRequest, success: str | None = None) -> Iterator[None]:
-    """Do something and say how it went: a refusal becomes a message with every reason, and nothing has changed."""
+def told(request: HttpRequest) -> Iterator[None]:
+    """Do something that may be refused: a refusal becomes a message with every reason, and nothing has changed."""
     try:
         yield
     except NotFound as refusal:
@@ -74,9 +74,6 @@ def told(request: HttpRequest, success: str | None = None) -> Iterator[None]:
     except Refused as refusal:
         reasons = [detail.message for detail in refusal.details if detail.message != refusal.message]
         messages.error(request, " ".join(dict.fromkeys([refusal.message, *reasons])))
-    else:
-        if success:
-            messages.success(request, success)
 
 
 def rehearse(change: Callable[[], object]) -> list[str]:

@@ -1,11 +1,12 @@
 """The people of an organisation, for its admins."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, reverse
 from django.utils.html import format_html
@@ -35,12 +36,23 @@ class Deed:
     dangerous: bool = False
 
 
+class StateFilter(admin.SimpleListFilter):
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
+        return [("enabled", "Enabled"), ("disabled", "Disabled")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(is_active=self.value() == "enabled") if self.value() else queryset
+
+
 class UserAdmin(ConsoleAdmin):
     reads = Role.ADMIN
     writes = Role.ADMIN
     list_display = ["named", "name", "role", "state", "added", "changed"]
     list_display_links = None
-    list_filter = ["role", "is_active"]
+    list_filter = ["role", StateFilter]
     search_fields = ["email", "name", "id"]
     search_help_text = "Email, name or id"
     ordering = ["email"]

@@ -158,15 +158,25 @@ class PipelineAdmin(PipelineExports, HistoryPages):
     def assign(self, request: HttpRequest, key: str) -> HttpResponse:
         require(request, self.writes)
         pipeline = self.found(request, key)
-        offered = _offered(pipeline, request.POST.get("revision", "").partition(":")[0])
+        query = request.GET.get("q", "").strip()
+        offered = _offered(pipeline, request.POST.get("revision", "").partition(":")[0], query)
         form = AssignForm(request.POST or None, templates=offered)
         if acts(request) and form.is_valid():
             try:
                 return settle(request, partial(_assigned, request, pipeline, offered, form.cleaned_data))
             except Refused as refusal:
                 blame(form, refusal)
-        title = f"Add an integration to {pipeline.name}"
-        return self.page(request, "form.html", form=form, title=title, button="Add", back=address_of(pipeline))
+        return self.page(
+            request,
+            "assign.html",
+            form=form,
+            title=f"Add an integration to {pipeline.name}",
+            button="Add",
+            back=address_of(pipeline),
+            query=query,
+            none=not offered,
+            some=len(offered) == TEMPLATES_OFFERED,
+        )
 
     def set_parameter(self, request: HttpRequest, key: str) -> HttpResponse:
         require(request, self.writes)
@@ -237,11 +247,12 @@ def _edited(request: HttpRequest, pipeline: Pipeline, said: dict[str, Any]) -> D
     return Done(address_of(pipeline), f"{fields['name']} is saved.")
 
 
-def _offered(pipeline: Pipeline, chosen: str) -> list[Template]:
+def _offered(pipeline: Pipeline, chosen: str, query: str) -> list[Template]:
     """The templates that are not on this pipeline yet; also the chosen one, so that the service says what is wrong."""
     used = Pin.objects.filter(pipeline=pipeline).exclude(template=chosen).values("template_id")
     templates = Template.objects.in_organisation(pipeline.organisation_id).exclude(pk__in=used)
-    return list(templates.filter(archived=False, latest_number__gt=0).order_by("name", "pk")[:TEMPLATES_OFFERED])
+    fit = templates.filter(archived=False, latest_number__gt=0, name__icontains=query)
+    return list(fit.order_by("name", "pk")[:TEMPLATES_OFFERED])
 
 
 def _assigned(request: HttpRequest, pipeline: Pipeline, offered: list[Template], said: dict[str, Any]) -> Done:

@@ -44,7 +44,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:  # noq
     site, is_known = admin.site, admin.site.has_permission(request)
     needless = is_known and request.path == reverse("admin:login")
     if needless or not _is_from_here(request):
-        context = {"title": "This form has expired", "needless": needless, "next": _next(request)}
+        context = {"title": "Nothing was sent", "needless": needless, "next": _next(request)}
         return TemplateResponse(request, "console/expired.html", context, status=403)
     if not is_known:
         return _login_page(site, request, LoginForm(request))

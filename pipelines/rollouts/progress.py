@@ -1,5 +1,6 @@
 """What a rollout is doing: every target accounted for, and what changes in the configs on the way."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from django.db.models import Count, Q
@@ -71,3 +72,15 @@ def paths_of(rollout: Rollout) -> list[Path]:
         Path(revisions[before], revisions[after], pins, compare(revisions[before], revisions[after]))
         for before, after, pins in counted
     ]
+
+
+def moving_pins(template_id: str, pins: Collection[str]) -> dict[str, str]:
+    """Of these pins of one template those that its active rollout has moved or will move, each with the rollout's id.
+
+    A pin that somebody took out of its hands is not among them. One statement, and one more while a rollout is active.
+    """
+    active = Rollout.objects.filter(template=template_id).active().first()
+    if active is None:
+        return {}
+    held = targets_of(active).filter(Q(standing__in=["waiting", "moved"]), pin_id__in=pins)
+    return dict.fromkeys(held.values_list("pin_id", flat=True), active.pk)

@@ -67,6 +67,7 @@ def pages(names: dict[str, str]) -> list[str]:
         f"{PINS}?{DAYS}",
         f"{PINS}?{DAYS}&outdated=true&p=1000",
         f"{PINS}{pin.pk}/",
+        f"{PINS}{pin.pk}/?span=week",
         f"{PINS}{pin.pk}/do/disable/",
         f"{PINS}{pin.pk}/move/?revision=1",
         TEMPLATES,

@@ -1,5 +1,8 @@
 """An organisation with 100,000 of everything, made in seconds."""
 
+import os
+from collections.abc import Callable, Generator
+
 import pytest
 from django.db import connection
 
@@ -105,3 +108,23 @@ def crowd(committed_db: str, organisation: Organisation, admin_user: User) -> di
         for statement in FILL:
             cursor.execute(statement, names)
     return names
+
+
+@pytest.fixture
+def other_core() -> Generator[None]:
+    """The load comes from where the server is not."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, before - {0} or before)
+    yield
+    os.sched_setaffinity(0, before)
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """The benchmark's own output, past pytest."""
+
+    def write(text: str) -> None:
+        with capsys.disabled():
+            print(text)  # noqa: T201  # what a benchmark is for
+
+    return write

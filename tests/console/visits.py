@@ -68,6 +68,7 @@ def addresses() -> dict[str, str]:
         "token": token,
         "revoke token": f"{token}revoke/",
         "audit entry": f"/admin/accounts/auditentry/{entry.pk}/",
+        "assign without a match": f"{WEBSITE}assign/?q=nothing",
         "catalogue without a match": "/admin/catalogue/?q=nothing",
         "list without a match": f"{PINS}?q=nothing",
         "fleet without a match": "/admin/fleet/?q=nothing",
