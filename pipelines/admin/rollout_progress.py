@@ -168,16 +168,17 @@ class ProgressPages(ConsoleAdmin):
         )
 
     def act(self, request: HttpRequest, key: str, name: str) -> HttpResponse:
-        """Ask first, with what it will do; the button does it."""
+        """Ask first, with what it will do; the button does it. Refused, it asks anew as things stand now."""
         require(request, self.writes)
         rollout = self.found(request, key)
         if acts(request):
             with told(request):
                 return self._done(request, rollout, name)
-            return HttpResponseRedirect(address_of(rollout))
+            rollout = self.found(request, key)
         deed = DEEDS[name]
         if name not in _possible(rollout):
-            messages.error(request, f"This rollout is {rollout.state}, so this cannot be done to it now.")
+            if request.method != "POST":
+                messages.error(request, f"This rollout is {rollout.state}, so this cannot be done to it now.")
             return HttpResponseRedirect(address_of(rollout))
         preview = _preview(actor_of(request), rollout) if name == "revert" else None
         return self.page(
@@ -191,6 +192,7 @@ class ProgressPages(ConsoleAdmin):
             preview=preview,
             may_skip_gate=name == "resume" and _may_skip_gate(rollout),
             may_skip_blocked=name == "resume" and not rollout.skip_blocked,
+            said=request.POST,
             back=address_of(rollout),
         )
 

@@ -161,7 +161,7 @@ def test_going_on_may_pass_over_the_gate_or_skip_what_is_blocked_where_that_appl
 
 
 @pytest.mark.parametrize("name", ["resume", "abort", "revert"])
-def test_a_page_that_asks_is_refused_once_the_rollout_has_changed(
+def test_a_page_that_asks_is_refused_once_the_rollout_has_changed_and_asks_anew(
     editor: Client, template: Template, name: str
 ) -> None:
     rollout, actor = running(template, "1,2,100%"), system(template.organisation)
@@ -170,10 +170,23 @@ def test_a_page_that_asks_is_refused_once_the_rollout_has_changed(
     resume_rollout(actor=actor, rollout_id=rollout.pk)
     pause_rollout(actor=actor, rollout_id=rollout.pk)
     before = everything()
-    answer = editor.post(f"{page_of(rollout)}{name}/", {"tag": asked.context["rollout"].tag}, follow=True)
+    sent = {"tag": asked.context["rollout"].tag, "reason": "Typed.", "skip_blocked": "yes"}
+    answer = editor.post(f"{page_of(rollout)}{name}/", sent)
     assert told(answer) == ["Someone changed this since you read it. Read it again, then repeat your change."]
-    assert answer.redirect_chain == [(page_of(rollout), 302)]
     assert everything() == before
+    rollout.refresh_from_db()
+    assert answer.context["rollout"].tag == rollout.tag
+    kept = {"abort": 'value="Typed."', "resume": 'value="yes" checked', "revert": "Take back 1 integration"}
+    assert kept[name] in answer.content.decode()
+
+
+def test_what_cannot_be_done_any_more_leads_to_the_rollout_as_it_is(editor: Client, template: Template) -> None:
+    rollout = running(template)
+    asked = editor.get(f"{page_of(rollout)}pause/")
+    abort_rollout(actor=system(template.organisation), rollout_id=rollout.pk)
+    answer = editor.post(f"{page_of(rollout)}pause/", {"tag": asked.context["rollout"].tag}, follow=True)
+    assert told(answer) == ["This rollout is aborted, and only one that is running can be paused."]
+    assert answer.redirect_chain == [(page_of(rollout), 302)]
 
 
 def test_an_aborted_rollout_leaves_everything_where_it_is(editor: Client, template: Template) -> None:
