@@ -27,10 +27,11 @@ SURELY: Mapping[FieldType, str] = {
 }
 SEALED_BLANK = 40  # characters of a sealed value after its key's id, if it has two bytes or fewer
 
+# NOT IN, because it is looked up in a hash however few rows the planner expects: targets that were written just now are
+# unknown to its statistics, and a join would ask for the whole of `ready` once for each of them.
 _UNREADY = """
     SELECT target.position, target.pipeline_id, target.enabled
-    FROM ({targets}) target LEFT JOIN ({ready}) ready ON ready.pipeline_id = target.pipeline_id
-    WHERE ready.pipeline_id IS NULL
+    FROM ({targets}) target WHERE target.pipeline_id NOT IN ({ready})
 """
 
 

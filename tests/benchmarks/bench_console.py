@@ -105,13 +105,11 @@ def forms(names: dict[str, str], client: Client) -> dict[str, Callable[[], Any]]
     revise = f"{TEMPLATES}{names['shared']}/revise/"
     opened = hidden(client.get(revise)) | {"delivery_mode": "server_side", "do": "review"}
 
-    def review(pixel: str) -> Callable[[], Any]:
-        return lambda: client.post(revise, opened | {"field_pixel_id": pixel})
+    def review(measurement: str) -> Callable[[], Any]:
+        return lambda: client.post(revise, opened | {"field_measurement_id": measurement})
 
-    move = {"pins": pins, "revision": names["second"]}
     return {
         "the plan of disabling 1,000": lambda: client.post(f"{PINS}actions/plan/disable/", {"pins": pins}),
-        "the plan of moving 1,000": lambda: client.post(f"{PINS}actions/plan/move/", move),
         "the review of a revision without parameters": review("77"),
         "… that needs a parameter which all have": review("{{pipeline_param.ga4_measurement_id}}"),
         "… which nobody has": review("{{pipeline_param.nothing}}"),

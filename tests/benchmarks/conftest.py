@@ -69,8 +69,8 @@ FILL = [
         SELECT %(organisation)s, 'user', %(actor)s, 'bench', '', 'pin.updated', 'pipeline_integration', 'pi_b' || {KEY},
             'GA4 on Shop ' || n, '{{"enabled": {{"old": true, "new": false}}}}', {MOMENT} FROM {NUMBERED}""",
     # Two instances that stay alive for as long as this runs speak of every pin, and one pin was busy all week.
-    """INSERT INTO pipelines_processor (organisation_id, token_id, instance, run, sequence, last_seen_at)
-        SELECT %(organisation)s, 'tok_' || lpad('1', 16, '0'), 'eu-' || n, 'run', 1, now() + interval '1 day'
+    """INSERT INTO pipelines_processor (organisation_id, token_id, instance, run, sequence, resend, last_seen_at)
+        SELECT %(organisation)s, 'tok_' || lpad('1', 16, '0'), 'eu-' || n, 'run', 1, false, now() + interval '1 day'
             FROM generate_series(1, 2) AS n""",
     """INSERT INTO pipelines_runningpin (processor_id, pipeline_id, pin_id, claim, revision_id, config_hash, refused_hash,
             reason, reported_at)
