@@ -97,6 +97,7 @@ class Question:
     back: str
     changes: Sequence[tuple[str, str, str]] = ()  # what, before, after
     problems: Sequence[str] = ()
+    note: str | None = None  # what else to know before, with links where it is safe text
     dangerous: bool = False
     fields: Sequence[tuple[str, str]] = ()  # hidden inputs, such as the tag of what was seen
 

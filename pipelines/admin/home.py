@@ -12,7 +12,8 @@ from django.urls import reverse
 from accounts.admin.console import organisation_id_of
 from integrations.vendors import VENDORS
 from pipelines.admin.recent import last_changes
-from pipelines.models import Pin, Pipeline
+from pipelines.admin.rollout_words import Summary, summaries, with_names
+from pipelines.models import Pin, Pipeline, Rollout
 
 RECENT = 10
 WORST = 10
@@ -75,6 +76,8 @@ def home(site: AdminSite, request: HttpRequest) -> TemplateResponse:
         "pipeline_count": Pipeline.objects.in_organisation(organisation_id).count(),
         "templates_behind": _templates_behind(organisation_id),
         "ages": _ages(organisation_id),
+        "rollouts": _rollouts(organisation_id),
+        "rollout_count": Rollout.objects.in_organisation(organisation_id).active().count(),
         "recent": last_changes(organisation_id, RECENT),
     }
     return TemplateResponse(request, "console/home.html", site.each_context(request) | context)
@@ -87,6 +90,12 @@ def _templates_behind(organisation_id: str) -> list[Any]:
     pins = Pin.objects.in_organisation(organisation_id).filter(_BEHIND)
     rows = pins.values("template_id", "template__name").annotate(behind=Count("pk")).order_by("-behind")[:WORST]
     return list(rows)
+
+
+def _rollouts(organisation_id: str) -> list[Summary]:
+    """Those under way, with who waits for somebody first."""
+    active = with_names(Rollout.objects.in_organisation(organisation_id).active())
+    return summaries(active.order_by("state", "-started_at", "pk")[:WORST])  # paused comes before running
 
 
 def _ages(organisation_id: str) -> list[VendorAge]:

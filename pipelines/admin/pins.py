@@ -26,6 +26,7 @@ from pipelines.admin.actions import PinActions
 from pipelines.admin.chart import deliveries
 from pipelines.admin.filters import BehindFilter, PinLabelFilter, TemplateFilter, UnresolvedFilter, VendorFilter
 from pipelines.admin.marks import VERDICTS, mark_of
+from pipelines.admin.rollout_words import takes_out
 from pipelines.differences import compare
 from pipelines.feed.applied import pin_statuses
 from pipelines.feed.figures import SPANS
@@ -165,6 +166,7 @@ class PinAdmin(PinActions):
             instances=[(each, VERDICTS[each.verdict]) for each in status.instances[:INSTANCES_SHOWN]],
             spans=SPANS,
             **deliveries(pin, request.GET.get("span", "")),
+            rollout_note=takes_out(pin),
         )
 
     def move(self, request: HttpRequest, key: str) -> HttpResponse:
@@ -202,6 +204,7 @@ def _question(pin: Pin, chosen: Deed, back: str) -> Question:
         back=back,
         changes=_changes(pin, chosen.target),
         problems=rehearse(lambda: chosen.change(pin.tag)),
+        note=takes_out(pin),
         dangerous=chosen.dangerous,
         fields=fields,
     )

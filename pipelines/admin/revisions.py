@@ -94,7 +94,7 @@ class RevisionPages(ConsoleAdmin):
         except PreflightFailed as failure:
             refusal = " ".join([failure.message, *(detail.message for detail in failure.details)])
         else:
-            comparison = _comparison(_from_to(before, after, pipeline), difference) if difference else None
+            comparison = comparison_of(_from_to(before, after, pipeline), difference) if difference else None
         return self.page(
             request,
             "revision_compare.html",
@@ -235,11 +235,11 @@ def _review(actor: Actor, template: Template, form: RevisionForm) -> Review:
     with transaction.atomic():
         created = create_revision(actor=actor, template_id=template.pk, **form.wish)
         revision, base = created.revision, form.base
-        comparisons = [_comparison(_title(base), compare(base, revision))]
+        comparisons = [comparison_of(_title(base), compare(base, revision))]
         newest = _newest(template)
         if newest and newest != base:
             comparisons.append(
-                _comparison(f"What changes from the latest, v{newest.number}", compare(newest, revision))
+                comparison_of(f"What changes from the latest, v{newest.number}", compare(newest, revision))
             )
         review = Review(
             comparisons, created.warnings, readiness(template, revision), form.fingerprint(template.latest_number)
@@ -266,7 +266,7 @@ def _title(base: Revision | None) -> str:
     return f"What changes from v{base.number}" if base else "What the first revision holds"
 
 
-def _comparison(title: str, difference: Difference) -> Comparison:
+def comparison_of(title: str, difference: Difference) -> Comparison:
     lines = [
         (
             change.pointer or "(all of it)",

@@ -23,13 +23,15 @@ from pipelines.admin.home import home
 from pipelines.admin.pins import PinAdmin
 from pipelines.admin.pipelines import PipelineAdmin
 from pipelines.admin.returning import received
+from pipelines.admin.rollouts import RolloutAdmin
 from pipelines.admin.templates import TemplateAdmin
 from pipelines.admin.tokens import TokenAdmin
-from pipelines.models import Pin, Pipeline
+from pipelines.models import Pin, Pipeline, Rollout
 
 PAGES = {
     Pipeline: PipelineAdmin,
     Pin: PinAdmin,
+    Rollout: RolloutAdmin,
     Template: TemplateAdmin,
     User: UserAdmin,
     ApiToken: TokenAdmin,
@@ -40,6 +42,7 @@ SECTIONS = (
     ("Fleet", "admin:fleet", Role.VIEWER),
     ("Pipelines", "admin:pipelines_pipeline_changelist", Role.VIEWER),
     ("Integrations", "admin:pipelines_pin_changelist", Role.VIEWER),
+    ("Rollouts", "admin:pipelines_rollout_changelist", Role.VIEWER),
     ("Templates", "admin:integrations_template_changelist", Role.VIEWER),
     ("Catalogue", "admin:catalogue", Role.VIEWER),
     ("Users", "admin:accounts_user_changelist", Role.ADMIN),

@@ -27,10 +27,12 @@ from pipelines.admin.exports import TemplateExports
 from pipelines.admin.filters import VendorFilter
 from pipelines.admin.pins import pins_link
 from pipelines.admin.revisions import RevisionPages
+from pipelines.admin.rollout_words import of_template
 from pipelines.models import Pin
 from pipelines.usages import remove_template
 
 REVISIONS_SHOWN = 50
+ROLLOUTS_SHOWN = 5
 
 
 class OwnVendorFilter(VendorFilter):
@@ -129,6 +131,7 @@ class TemplateAdmin(TemplateExports, RevisionPages):
             revisions=[(revision, counts.get(revision.pk, 0)) for revision in page],
             pin_count=total,
             behind_count=total - counts.get(template.latest_revision_id, 0),
+            rollouts=of_template(template, ROLLOUTS_SHOWN),
             may_delete=allows(role_of(request), Role.ADMIN),
         )
 

@@ -57,6 +57,7 @@ def pages(names: dict[str, str]) -> list[str]:
         f"{history}?who=nobody",
         PINS,
         f"{PINS}?p=3900",
+        f"{PINS}pi_a{1:016}/?span=week",
         f"{PINS}?outdated=true",
         f"{PINS}?outdated=one",
         f"{PINS}?outdated=more&p=1900",

@@ -14,7 +14,8 @@ from accounts.roles import Role
 from accounts.tokens import issue_token
 from integrations.models import Revision, Template
 from pipelines.admin.site import PAGES
-from pipelines.models import Pin, Pipeline
+from pipelines.models import Pin, Pipeline, Rollout
+from pipelines.rollouts.plans import plan_rollout
 from tests.console.people import at_console, everything
 from tests.factories import PASSWORD, PinFactory, UserFactory, revision_of, system
 
@@ -97,6 +98,7 @@ def rows_in(organisation: Organisation) -> Rows:
     rows: Rows = {
         Pipeline: pin.pipeline,
         Pin: pin,
+        Rollout: plan_rollout(actor=system(organisation), template_id=pin.template_id),
         Template: pin.template,
         Revision: revision_of(pin.template),
         User: UserFactory(organisation=organisation, role=Role.EDITOR),

@@ -7,7 +7,10 @@ from playwright.sync_api import Page, expect
 from accounts.models import ApiToken, AuditEntry, Organisation, User
 from accounts.roles import Role
 from accounts.tokens import issue_token
+from integrations.models import Template
 from pipelines.demo import login
+from pipelines.models import Pin
+from tests.console.rollouts import ROLLOUTS, page_of, planned, running
 from tests.factories import system
 
 Visit = Callable[[Page], None]
@@ -70,6 +73,26 @@ def addresses() -> dict[str, str]:
         "list without a match": f"{PINS}?q=nothing",
         "fleet without a match": "/admin/fleet/?q=nothing",
         "not found": "/admin/pipelines/pipeline/nothing/",
+        **_rollouts(),
+    }
+
+
+def _rollouts() -> dict[str, str]:
+    """GA4 on its way back to its first revision: the first of two waves is applied, and another plan is there."""
+    template = Template.objects.get(name="GA4")
+    plan, rollout = planned(template, revision="1"), running(template, revision="1")
+    pin = Pin.objects.filter(template=template).latest("pk")
+    return {
+        "rollouts": ROLLOUTS,
+        "plan a rollout of which template": f"{ROLLOUTS}new/",
+        "plan a rollout": f"{ROLLOUTS}new/?like={plan.pk}",
+        "plan of a rollout": page_of(plan),
+        "rollout": page_of(rollout),
+        "pipelines of a rollout": f"{page_of(rollout)}targets/",
+        "pause a rollout": f"{page_of(rollout)}pause/",
+        "take a rollout back": f"{page_of(rollout)}revert/",
+        "pin in a rollout": f"/admin/pipelines/pin/{pin.pk}/do/disable/",
+        "template of a rollout": f"/admin/integrations/template/{template.pk}/",
     }
 
 
@@ -110,6 +133,15 @@ def refused_form(page: Page) -> None:
     expect(page.locator(".errorlist")).to_be_visible()
 
 
+def refused_plan(page: Page) -> None:
+    page.goto(f"{ROLLOUTS}new/?template=tmpl_abc123")
+    page.get_by_label("Wait after each wave").fill("soon")
+    page.get_by_text("Set limits").click()
+    page.get_by_label("Most failed events").fill("many")
+    page.get_by_role("button", name="Show the plan").click()
+    expect(page.locator(".errorlist")).to_have_count(2)
+
+
 def form_from_elsewhere(page: Page) -> None:
     address = page.url
     page.goto("about:blank")
@@ -146,6 +178,7 @@ def visits() -> dict[str, Visit]:
         "plan": plan_of_an_action,
         "review": review_of_a_revision,
         "refused form": refused_form,
+        "refused plan": refused_plan,
         "form from elsewhere": form_from_elsewhere,
         "form of an old tab": form_of_an_old_tab,
         "session that ended": session_that_ended,
