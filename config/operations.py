@@ -84,7 +84,10 @@ TAGS = [
     {"name": "Catalogue", "description": "The vendors this build knows."},
     {"name": "Users and tokens", "description": "Who may act: people, and the tokens of programs."},
     {"name": "Audit log", "description": "Who did what, and when."},
-    {"name": "Runtime feed", "description": "What event processors load. It takes a processor token."},
+    {
+        "name": "Runtime feed",
+        "description": "What event processors load, and what they say they run. It takes a processor token.",
+    },
     {"name": "Health", "description": "For whoever watches this process."},
 ]
 

@@ -1,6 +1,11 @@
 """The two applications behind one ASGI address: the runtime feed where processors read, Django for all the rest."""
 
-from collections.abc import Mapping
+import asyncio
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import FrameType
 from typing import Any
 
 from django.conf import settings
@@ -39,7 +44,31 @@ class Application:
                 await self._feed.stop()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+            self._end_streams_early()
             await send({"type": "lifespan.startup.complete"})
+
+    def _end_streams_early(self) -> None:
+        """A server that is told to stop waits for every answer to end before it says so: the streams end by themselves.
+
+        Where it listens for signals it did so before this, and still hears them.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            handler = signal.getsignal(number)
+            if callable(handler) and threading.current_thread() is threading.main_thread():
+                signal.signal(number, partial(_also, loop, self._feed.end_streams, handler))
+
+
+def _also(
+    loop: asyncio.AbstractEventLoop,
+    first: Callable[[], None],
+    handler: Callable[[int, FrameType | None], Any],
+    number: int,
+    frame: FrameType | None,
+) -> None:
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(first)
+    handler(number, frame)
 
 
 def refuse(error: Exception) -> Answer:

@@ -48,7 +48,7 @@ settle(env)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not DEBUG
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
 SESSION_COOKIE_HTTPONLY = True
-CSRF_FAILURE_VIEW = "pipelines.admin.site.csrf_failure"
+CSRF_FAILURE_VIEW = "pipelines.admin.returning.csrf_failure"
 SECURE_CSP = {
     "default-src": ["'none'"],
     "script-src": ["'self'"],
@@ -194,6 +194,7 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {
         "django": {"handlers": []},  # else the console shows every record twice while DEBUG is on
+        "httpx": {"level": "WARNING"},  # at INFO it writes a line for each poll of manage.py watch_feed
         "django.db.backends": {"level": "INFO"},  # at DEBUG it writes whole statements, with every value in them
     },
 }

@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ fsync = off
 synchronous_commit = off
 full_page_writes = off
 """
+DURABLE = CONFIGURATION.replace("= off", "= on")  # as in production: what has been committed outlives a crash
 
 NONE_FOUND = (
     f"No PostgreSQL {OLDEST} or newer to test against. Do one of these: install the server with your system's package "
@@ -148,12 +150,17 @@ class Server:
             self._keeper.communicate(timeout=60)
             self._keeper = None
 
+    def inner(self) -> "Keeper":
+        """The same server by its files, to kill it and to run it again while it is kept."""
+        return Keeper(self.home, Binaries(Path((self.home / "binaries").read_text())))
+
 
 class Keeper:
     """The same server, seen from the process that owns it."""
 
-    def __init__(self, home: Path, binaries: Binaries) -> None:
+    def __init__(self, home: Path, binaries: Binaries, configuration: str = CONFIGURATION) -> None:
         self.home = home
+        self.configuration = configuration
         self.binaries = binaries
         self.data = home / "data"
         # PostgreSQL refuses to run as root, as which a container often runs.
@@ -163,9 +170,28 @@ class Keeper:
         self._reach()
         self._run("initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
         with (self.data / "postgresql.conf").open("a") as file:
-            file.write(CONFIGURATION.format(home=self.home))
+            file.write(self.configuration.format(home=self.home))
         (self.home / "binaries").write_text(str(self.binaries.folder))
+        self.run()
+
+    def run(self) -> None:
+        """Start it, for the first time or after it was killed; return when it takes connections."""
         self._run("pg_ctl", "-D", self.data, "-l", self.home / "log", "-w", "-t", "60", "start")
+
+    def kill(self) -> None:
+        """As the kernel kills it for want of memory; return when the processes that it began have noticed and ended."""
+        locks = [self.data / "postmaster.pid", *self.home.glob(".s.PGSQL.*.lock")]
+        os.kill(int(locks[0].read_text().split()[0]), signal.SIGKILL)
+        while any(self._is_ours(process) for process in Path("/proc").glob("[0-9]*")):
+            time.sleep(0.01)
+        for lock in locks:  # where nobody reaps it, the dead process would still be taken for one that runs
+            lock.unlink()
+
+    def _is_ours(self, process: Path) -> bool:
+        """All of them run in the data folder; a dead one runs nowhere."""
+        with suppress(OSError):
+            return (process / "cwd").readlink() == self.data.resolve()
+        return False
 
     def stop(self) -> None:
         with suppress(Unavailable):

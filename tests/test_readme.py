@@ -34,6 +34,7 @@ GLOSSARY = {
     "processor",
     "rollout",
     "wave",
+    "gate",
     "preflight",
 }
 

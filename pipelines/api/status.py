@@ -16,9 +16,9 @@ from pipelines.api import examples
 from pipelines.api.serializers import ReasonObject
 from pipelines.feed.applied import Instance, PinStatus, pin_statuses
 from pipelines.feed.figures import SPANS, delivery_series, sum_of
-from pipelines.feed.hashes import fingerprint
+from pipelines.feed.hashes import fingerprint, was_issued
 from pipelines.feed.states import State, Verdict
-from pipelines.models import Claim, Pin, Pipeline
+from pipelines.models import Claim, Pin, Pipeline, RunningPin
 from pipelines.pins import NO_PIN, NO_PIPELINE, require_pipeline
 
 SHOWN = 100  # instances of one pin, those first that need someone
@@ -194,7 +194,15 @@ def _instance(instance: Instance) -> dict[str, Any]:
         "said": row and row.claim,
         "revision_id": row and row.revision_id,
         "revision_number": row.revision.number if row and row.revision else None,
-        "fingerprint": None if instance.verdict is Verdict.DRIFT else fingerprint(row.config_hash if row else None),
+        "fingerprint": _fingerprint(row) if row else None,
         "reason": row and row.reason,
         "reported_at": row and row.reported_at,
     }
+
+
+def _fingerprint(row: RunningPin) -> str | None:
+    """Of a config that we made; what else a processor says in its place is not passed on."""
+    ours = row.revision_id is not None and was_issued(
+        pin_id=row.pin_id, revision_id=row.revision_id, config_hash=row.config_hash
+    )
+    return fingerprint(row.config_hash) if ours else None

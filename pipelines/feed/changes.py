@@ -57,7 +57,7 @@ def changes(question: Question, documents: Documents) -> bytes:
         head = standing[question.organisation_id]
         _require_retained(question, head)
         start = question.after or Place(question.since)
-        rows = rows_changed(question.organisation_id, start, question.limit + 1, question.only)
+        rows = rows_changed(head, question.organisation_id, start, question.limit + 1, question.only)
         lines = _page(documents, standing, rows[: question.limit])
     done = len(lines)
     to_version, after = _end(rows[done - 1], rows[done]) if done < len(rows) else (head.number, "null")

@@ -14,7 +14,7 @@ from integrations.resolution import CompiledConfig
 from integrations.revisions import compiled
 from integrations.secrets import Unreadable
 from pipelines.feed.hashes import canonical, sealed
-from pipelines.feed.reading import Head, Row
+from pipelines.feed.reading import Head, Row, among
 from pipelines.models import Parameter, Pin
 from pipelines.preflight import plain_value
 
@@ -107,7 +107,7 @@ def tombstone(epoch: str, row: Row) -> bytes:
 def _pins_of(pipelines: Collection[str]) -> dict[str, list[tuple[str, str]]]:
     """For each pipeline its enabled pins, oldest first: the id and the revision."""
     pins: dict[str, list[tuple[str, str]]] = {}
-    found = Pin.objects.filter(pipeline__in=pipelines).enabled().order_by("pipeline_id", "created_at", "pk")
+    found = Pin.objects.filter(pipeline__in=among(pipelines)).enabled().order_by("pipeline_id", "created_at", "pk")
     for pipeline_id, pin_id, revision_id in found.values_list("pipeline_id", "pk", "revision_id"):
         pins.setdefault(pipeline_id, []).append((pin_id, revision_id))
     return pins
@@ -116,9 +116,8 @@ def _pins_of(pipelines: Collection[str]) -> dict[str, list[tuple[str, str]]]:
 def _values_of(pipelines: Collection[str], keys: Collection[str]) -> dict[str, _Values]:
     values: dict[str, _Values] = {}
     fields = ("pipeline_id", "key", "value", "secret", "sealed")
-    for pipeline_id, key, value, secret, box in Parameter.objects.filter(
-        pipeline__in=pipelines, key__in=keys
-    ).values_list(*fields):
+    found = Parameter.objects.filter(pipeline__in=among(pipelines), key__in=among(keys))
+    for pipeline_id, key, value, secret, box in found.values_list(*fields):
         held = values.get(pipeline_id)
         if held is None:
             held = values[pipeline_id] = _Values()

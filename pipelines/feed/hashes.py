@@ -56,12 +56,14 @@ def fingerprint(config_hash: str | None) -> str | None:
 
 
 def _seal(secret: str, pin_id: str, revision_id: str, digest: str) -> str:
-    """Over a JSON list, in which no id can be taken for a part of another."""
-    message = json.dumps([pin_id, revision_id, digest]).encode("ascii")
-    return hmac.digest(_key(secret), message, "sha256").hex()[:SEAL_LENGTH]
+    """The length keeps one id from being taken for a part of the other."""
+    maker = _keyed(secret).copy()
+    maker.update(f"{len(pin_id)}:{pin_id}{revision_id}:{digest}".encode(errors="replace"))
+    return maker.hexdigest()
 
 
 @lru_cache(maxsize=16)
-def _key(secret: str) -> bytes:
-    """Derived, so that it seals nothing else."""
-    return salted_hmac("pinion.config-hash", "", secret, algorithm="sha256").digest()
+def _keyed(secret: str) -> "hashlib.blake2b":
+    """BLAKE2 is a keyed hash by itself, a third of the work of an HMAC. The key is derived, so it seals nothing else."""
+    key = salted_hmac("pinion.config-hash", "", secret, algorithm="sha256").digest()
+    return hashlib.blake2b(key=key, digest_size=SEAL_LENGTH // 2)

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import IO, Any, cast
 
-from django.core.management.base import OutputWrapper
+from django.core.management.base import CommandError, OutputWrapper
+from django.db import InterfaceError, OperationalError
+from django.db.models import Prefetch
 from rich.console import Console
 from rich.table import Table
 
@@ -20,6 +22,7 @@ from pipelines.rollouts.progress import Path, count_targets, paths_of, targets_o
 
 USAGE, PLAN_CHANGED = 2, 3
 EXIT_CODES = "Exit codes: 0 done, 1 refused or failed, 2 usage, 3 changed since the plan."
+WITH_WAVES = Prefetch("waves", RolloutWave.objects.select_related("version").order_by("number"))
 NAMED = 20  # how many pipelines are named before it is said that there are more
 
 
@@ -29,17 +32,30 @@ class RolloutCommand(OperatorCommand):
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
         return super().create_parser(prog_name, subcommand, epilog=EXIT_CODES, **kwargs)
 
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        try:
+            return super().execute(*args, **options)
+        except (OperationalError, InterfaceError) as error:
+            raise CommandError(f"The database failed: {in_short(error)}.") from None
+
     def exit_code(self, refusal: Refused) -> int:
         if refusal.code == "PLAN_CHANGED":
             return PLAN_CHANGED
         return USAGE if isinstance(refusal, Invalid | Malformed | NotFound) else super().exit_code(refusal)
 
     def show(self, rollout: Rollout, options: Mapping[str, Any]) -> None:
-        """The rollout as asked for: one JSON object on one line, or text."""
+        self.stdout.write(self.as_asked(rollout, options))
+
+    def as_asked(self, rollout: Rollout, options: Mapping[str, Any]) -> str:
+        """One JSON object on one line, or text."""
         if options["format"] == "json":
-            self.stdout.write(as_json_line(rollout))
-        else:
-            self.stdout.write("\n".join([*headline(rollout), *waves_as_text(rollout)]))
+            return as_json_line(rollout)
+        return "\n".join([*headline(rollout), *waves_as_text(rollout)])
+
+    def say(self, text: str, ending: str = "\n") -> None:
+        """On standard error, which is for people, and not in the red of an error."""
+        self.stderr.write(text, style_func=str, ending=ending)
+        self.stderr.flush()
 
     def print_table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """A table on a terminal; elsewhere a line for each row, with tabs between."""
@@ -68,6 +84,11 @@ def find_rollout(actor: Actor, rollout_id: str) -> Rollout:
 def console_on(stream: OutputWrapper) -> Console:
     """For what rich draws on a terminal."""
     return Console(file=cast("IO[str]", stream._out))  # noqa: SLF001  # Django's wrapper ends each write with a new line
+
+
+def in_short(error: Exception) -> str:
+    """The first line of what a database says, without a full stop."""
+    return str(error).strip().partition("\n")[0].removesuffix(".") or type(error).__name__
 
 
 def headline(rollout: Rollout) -> list[str]:
@@ -108,6 +129,18 @@ def as_json_line(rollout: Rollout) -> str:
 
 def facts_of(rollout: Rollout) -> dict[str, Any]:
     """A rollout under the names that the API has for it."""
+    waves = rollout.waves.select_related("version").order_by("number")
+    return {**_facts(rollout, waves), "counts": count_targets(rollout)}
+
+
+def facts_in_list(rollout: Rollout) -> dict[str, Any]:
+    """The same of one of many, read `WITH_WAVES`: what moves and has moved is told by its waves, and no target is asked."""
+    waves = rollout.waves.all()
+    moves = {"moves": sum(wave.size for wave in waves), "moved": sum(wave.moved or 0 for wave in waves)}
+    return {**_facts(rollout, waves), **moves}
+
+
+def _facts(rollout: Rollout, waves: Iterable[RolloutWave]) -> dict[str, Any]:
     revision = rollout.revision
     return {
         "id": rollout.pk,
@@ -119,8 +152,7 @@ def facts_of(rollout: Rollout) -> dict[str, Any]:
         "state": str(rollout.state),
         "reason": rollout.reason,
         "plan_hash": rollout.plan_hash,
-        "counts": count_targets(rollout),
-        "waves": [_wave_facts(wave) for wave in rollout.waves.select_related("version").order_by("number")],
+        "waves": [_wave_facts(wave) for wave in waves],
         "created_by": rollout.actor,
         "runs_for": rollout.runs_for,
         "created_at": _moment(rollout.created_at),

@@ -34,7 +34,9 @@ class Pipeline(models.Model):
     type = models.CharField(max_length=16, choices=PipelineType.choices, default=PipelineType.WEB)
     pipeline_key = models.CharField(max_length=40, unique=True, default=new_pipeline_key, editable=False)
     enabled = models.BooleanField(default=True)
-    changed_in = models.ForeignKey(ConfigurationVersion, on_delete=models.PROTECT, null=True, related_name="+")
+    changed_in = models.ForeignKey(
+        ConfigurationVersion, on_delete=models.PROTECT, null=True, db_index=False, related_name="+"
+    )
     deleted_at = models.DateTimeField(null=True)
     row_version = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField(default=timezone.now)
@@ -55,6 +57,7 @@ class Pipeline(models.Model):
         ]
         indexes: ClassVar = [
             models.Index(fields=["organisation", "created_at", "id"], name="pipeline_in_order"),
+            models.Index(fields=["changed_in", "id"], name="pipeline_by_change"),
         ]
 
     def __str__(self) -> str:

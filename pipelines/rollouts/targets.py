@@ -29,6 +29,8 @@ CHANGES = {
     "unblocked": "nothing stands in its way any more.",
 }
 
+# No index leads from a pin to its targets. What is materialized SQLite gives one for the statement, where it would else
+# read all targets again for each pin.
 _SURVEY = """
     SELECT row_number() OVER (ORDER BY pin.id) AS position, pin.id AS pin_id, pin.pipeline_id, pin.row_version,
         pin.enabled, pin.revision_id,
@@ -43,7 +45,7 @@ _SURVEY = """
         END AS finding
     FROM ({chosen}) pin
     JOIN pipelines_pipeline pipeline ON pipeline.id = pin.pipeline_id
-    LEFT JOIN ({busy}) busy ON busy.pin_id = pin.id
+    LEFT JOIN (WITH found AS MATERIALIZED ({busy}) SELECT * FROM found) busy ON busy.pin_id = pin.id
     {ready}
 """
 _UNSAMPLED = """
@@ -63,22 +65,25 @@ _WRITE = """
 """
 # Whether something blocks it takes the resolver to say: where the database is not sure, the pin is a suspect.
 _DIFFERENCES = """
-    SELECT survey.pin_id, CASE
-            WHEN target.pin_id IS NULL THEN 'new'
-            WHEN target.pin_row_version <> survey.row_version THEN 'changed'
-            WHEN target.outcome = 'moves' AND survey.outcome = 'blocked' THEN 'suspect'
-            WHEN target.outcome = 'blocked' AND survey.outcome = 'moves' THEN 'unblocked'
-            ELSE 'changed'
-        END AS difference
-    FROM (SELECT pin_id, row_version, CASE WHEN finding IN {skipped} THEN 'skipped' ELSE finding END AS outcome
-        FROM ({survey}) finding) survey
-    LEFT JOIN ({targets}) target ON target.pin_id = survey.pin_id
-    WHERE target.pin_id IS NULL OR target.pin_row_version <> survey.row_version OR target.outcome <> survey.outcome
-    ORDER BY coalesce(target.outcome, '') = 'moves' AND survey.outcome = 'blocked', survey.pin_id LIMIT {limit}
+    WITH different AS MATERIALIZED (
+        SELECT survey.pin_id, CASE
+                WHEN target.pin_id IS NULL THEN 'new'
+                WHEN target.pin_row_version <> survey.row_version THEN 'changed'
+                WHEN target.outcome = 'moves' AND survey.outcome = 'blocked' THEN 'suspect'
+                WHEN target.outcome = 'blocked' AND survey.outcome = 'moves' THEN 'unblocked'
+                ELSE 'changed'
+            END AS difference
+        FROM (SELECT pin_id, row_version, CASE WHEN finding IN {skipped} THEN 'skipped' ELSE finding END AS outcome
+            FROM ({survey}) finding) survey
+        LEFT JOIN (WITH found AS MATERIALIZED ({targets}) SELECT * FROM found) target ON target.pin_id = survey.pin_id
+        WHERE target.pin_id IS NULL OR target.pin_row_version <> survey.row_version OR target.outcome <> survey.outcome
+    )
+    SELECT pin_id, difference FROM different ORDER BY difference = 'suspect', pin_id LIMIT {limit}
 """
 _SUSPECTS = "SELECT pin_id FROM ({survey}) survey WHERE finding = 'blocked'"
 _TELL = """
-    UPDATE pipelines_rollouttarget SET outcome = told.outcome, reasons = told.reasons FROM ({told}) told
+    UPDATE pipelines_rollouttarget SET outcome = told.outcome, reasons = told.reasons
+    FROM (WITH fact AS MATERIALIZED ({told}) SELECT * FROM fact) told
     WHERE rollout_id = {rollout} AND pipelines_rollouttarget.position = told.position
 """
 _TOLD = {

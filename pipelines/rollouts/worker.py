@@ -6,8 +6,10 @@ its rollout decides who takes it.
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
-from threading import Event
+from queue import Empty, SimpleQueue
+from typing import Protocol
 
 from django.db import DatabaseError, InterfaceError, connection
 from django.utils import timezone
@@ -23,7 +25,38 @@ PLANS_KEPT = timedelta(days=7)
 TIDY_EVERY = timedelta(hours=1)
 
 
-def work(stop: Event, *, told: Callable[[Rollout], None] = lambda _: None) -> None:
+class Stopping(Protocol):
+    """What tells a worker to stop: `Stop`, or a `threading.Event` that no signal handler sets."""
+
+    def is_set(self) -> bool: ...
+
+    def wait(self, timeout: float | None = None) -> bool: ...
+
+
+class Stop:
+    """As a `threading.Event`, which could hang in a signal handler: its lock is the one that the waiting thread holds."""
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._bell: SimpleQueue[None] = SimpleQueue()
+
+    def set(self) -> None:
+        self._is_set = True
+        self._bell.put(None)
+
+    def is_set(self) -> bool:
+        return self._is_set
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Until it is set, or so many seconds; whether it is set."""
+        if not self._is_set and timeout != 0:
+            with suppress(Empty):
+                self._bell.get(timeout=timeout)
+                self._bell.put(None)  # for whoever else waits
+        return self._is_set
+
+
+def work(stop: Stopping, *, told: Callable[[Rollout], None] = lambda _: None) -> None:
     """Work until `stop` is set; a step that has begun is finished first. `told` hears of every step.
 
     A database that is away is waited for, ever longer up to half a minute.
@@ -45,7 +78,7 @@ def work(stop: Event, *, told: Callable[[Rollout], None] = lambda _: None) -> No
     connection.close()
 
 
-def work_through(stop: Event, *, told: Callable[[Rollout], None] = lambda _: None) -> int:
+def work_through(stop: Stopping, *, told: Callable[[Rollout], None] = lambda _: None) -> int:
     """Take every step that is due now, and return how many there were."""
     steps = 0
     while not stop.is_set() and (rollout := advance_next()):

@@ -1,5 +1,8 @@
 """An organisation with 100,000 of everything, made in seconds."""
 
+import os
+from collections.abc import Callable, Generator
+
 import pytest
 from django.db import connection
 
@@ -24,7 +27,8 @@ FILL = [
         UNION ALL SELECT %(organisation)s, 'pip_' || {KEY}, 'team', 'team-' || n %% 20 FROM {NUMBERED}
         UNION ALL SELECT %(organisation)s, 'pip_' || {KEY}, 'fleet', 'all' FROM {NUMBERED}""",
     f"""INSERT INTO pipelines_parameter (pipeline_id, key, value, sealed, secret, updated_at)
-        SELECT 'pip_' || {KEY}, 'ga4_measurement_id', 'G-' || n, '', false, {MOMENT} FROM {NUMBERED}""",
+        SELECT 'pip_' || {KEY}, 'ga4_measurement_id', 'G-' || n, '', false, {MOMENT} FROM {NUMBERED}
+        UNION ALL SELECT 'pip_' || {KEY}, 'half', n::text, '', false, {MOMENT} FROM {NUMBERED} WHERE n %% 2 = 0""",
     f"""INSERT INTO pipelines_pin (id, organisation_id, pipeline_id, template_id, revision_id, enabled, resolvable,
             row_version, created_at, updated_at)
         SELECT 'pi_a' || {KEY}, %(organisation)s, 'pip_' || {KEY}, %(shared)s, %(third)s, n %% 10 > 0, n %% 50 > 0, 1,
@@ -104,3 +108,23 @@ def crowd(committed_db: str, organisation: Organisation, admin_user: User) -> di
         for statement in FILL:
             cursor.execute(statement, names)
     return names
+
+
+@pytest.fixture
+def other_core() -> Generator[None]:
+    """The load comes from where the server is not."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, before - {0} or before)
+    yield
+    os.sched_setaffinity(0, before)
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """The benchmark's own output, past pytest."""
+
+    def write(text: str) -> None:
+        with capsys.disabled():
+            print(text)  # noqa: T201  # what a benchmark is for
+
+    return write

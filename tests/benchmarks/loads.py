@@ -12,7 +12,13 @@ from contextlib import contextmanager
 from tests.config.servers import ROOT
 from tests.environment import ENVIRONMENT
 
-ON_ONE_CORE = "import os, runpy; os.sched_setaffinity(0, {0}); runpy.run_module('uvicorn', run_name='__main__')"
+ON_ONE_CORE = """
+import os, resource, runpy
+os.sched_setaffinity(0, {0})
+resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+runpy.run_module("uvicorn", run_name="__main__")
+"""
+PRODUCTION = {"DEBUG": "false", "ALLOWED_HOSTS": "localhost", "SECURE_SSL_REDIRECT": "false"}
 WARM_UP = 0.3  # seconds that are not counted
 
 
@@ -21,11 +27,21 @@ def served_on_one_core(application: str, **environment: str) -> Generator[tuple[
     """The port of a uvicorn that serves this, and its process id; whoever asks for it runs on another core."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    options = ["--port", str(port), "--log-level", "warning", "--timeout-graceful-shutdown", "1", "--no-access-log"]
+    options = [
+        "--port",
+        str(port),
+        "--log-level",
+        "warning",
+        "--timeout-graceful-shutdown",
+        "1",
+        "--no-access-log",
+        "--backlog",
+        "8192",
+    ]
     process = subprocess.Popen(
         [sys.executable, "-c", ON_ONE_CORE, application, *options],
         cwd=ROOT,
-        env={**os.environ, **ENVIRONMENT, **environment},
+        env={**os.environ, **ENVIRONMENT, **PRODUCTION, **environment},
         stderr=subprocess.DEVNULL,
     )
     try:

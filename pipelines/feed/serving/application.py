@@ -73,11 +73,15 @@ class Feed:
         else:
             await self._answer(scope, receive, send, bearer, seen)
 
-    async def stop(self) -> None:
-        """End what is open and running, and close every connection."""
+    def end_streams(self) -> None:
+        """Each after what it is being sent just now; new ones end at once."""
         self._streams.close()
         for organisation in self._memory.organisations.values():
             organisation.wake()
+
+    async def stop(self) -> None:
+        """End what is open and running, and close every connection."""
+        self.end_streams()
         await self._watcher.stop()
         for clerks in (self._clerks, self._doormen, self._scribes):
             clerks.dismiss()

@@ -17,7 +17,7 @@ from pipelines.feed.serving.readers import Standing, still_standing
 logger = logging.getLogger(__name__)
 
 CHECK_EVERY = 0.5  # seconds; so long goes unnoticed what nobody told of
-STALE_AFTER = 5.0  # seconds without a check that succeeded, after which nothing is answered from memory
+STALE_AFTER = 3.0  # seconds without a check that succeeded, after which nothing is answered from memory
 FORGOTTEN_AFTER = 60.0  # seconds for which a token that nobody uses is kept
 ATTEMPTS, PAUSE = 100, 0.02  # how often, and after how many seconds again, a request looks whether memory is ready
 MOST_CHANGED = 10_000  # pipelines; after more at once it is cheaper to forget all of the organisation
@@ -161,5 +161,5 @@ def _changed(organisation_id: str, before: Head, now: Head) -> list[Row] | None:
         return []
     if now.epoch != before.epoch or now.number < before.number:
         return None
-    rows = rows_changed(organisation_id, Place(before.number), MOST_CHANGED + 1)
+    rows = rows_changed(now, organisation_id, Place(before.number), MOST_CHANGED + 1)
     return rows if len(rows) <= MOST_CHANGED else None

@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import Q
 
 from accounts.roles import Role
-from pipelines.management.rollouts import RolloutCommand, facts_of
+from pipelines.management.rollouts import WITH_WAVES, RolloutCommand, facts_in_list
 from pipelines.models import Rollout, RolloutState
 
 SHOWN = 50
@@ -33,9 +33,9 @@ class Command(RolloutCommand):
             rollouts = rollouts.filter(state__in=options["state"])
         if options["template"]:
             rollouts = rollouts.filter(Q(template=options["template"]) | Q(template__name=options["template"]))
-        shown = list(rollouts.prefetch_related("waves").order_by("-created_at", "-pk")[: max(1, options["limit"])])
+        shown = list(rollouts.prefetch_related(WITH_WAVES).order_by("-created_at", "-pk")[: max(1, options["limit"])])
         if options["format"] == "json":
-            self.stdout.write(json.dumps({"rollouts": [facts_of(rollout) for rollout in shown]}))
+            self.stdout.write(json.dumps({"rollouts": [facts_in_list(rollout) for rollout in shown]}))
         else:
             self.print_table(COLUMNS, map(_row, shown))
 

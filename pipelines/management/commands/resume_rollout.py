@@ -5,6 +5,7 @@ from typing import Any
 
 from pipelines.management.foreground import ForegroundCommand
 from pipelines.management.rollouts import add_rollout
+from pipelines.models import Rollout
 from pipelines.rollouts.lifecycle import resume_rollout
 
 
@@ -20,14 +21,18 @@ class Command(ForegroundCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         actor = self.actor(options, self.organisation(options))
-        rollout = resume_rollout(
-            actor=actor,
-            rollout_id=options["rollout"],
-            skip_gate=options["skip_gate"],
-            skip_blocked=options["skip_blocked"],
-        )
-        self.stderr.write(f"Resumed {rollout.pk}.")
+
+        def resume() -> Rollout:
+            rollout = resume_rollout(
+                actor=actor,
+                rollout_id=options["rollout"],
+                skip_gate=options["skip_gate"],
+                skip_blocked=options["skip_blocked"],
+            )
+            self.say(f"Resumed {rollout.pk}.")
+            return rollout
+
         if options["detach"]:
-            self.show(rollout, options)
+            self.show(resume(), options)
         else:
-            self.finish(actor, rollout, options)
+            self.finish(actor, resume, options)

@@ -5,8 +5,10 @@ from typing import Any
 
 from django.db import transaction
 
+from accounts.actors import Actor
 from pipelines.management.foreground import ForegroundCommand
 from pipelines.management.rollouts import add_rollout
+from pipelines.models import Rollout
 from pipelines.rollouts.reverts import revert_rollout
 
 
@@ -25,15 +27,22 @@ class Command(ForegroundCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         actor = self.actor(options, self.organisation(options))
-        with transaction.atomic():
-            revert = revert_rollout(actor=actor, rollout_id=options["rollout"])
-            if options["dry_run"]:
-                self.show(revert, options)
-            transaction.set_rollback(options["dry_run"])
+
+        def revert() -> Rollout:
+            made = revert_rollout(actor=actor, rollout_id=options["rollout"])
+            self.say(f"Started {made.pk}.")
+            return made
+
         if options["dry_run"]:
-            return
-        self.stderr.write(f"Started {revert.pk}.")
-        if options["detach"]:
-            self.show(revert, options)
+            self._show_what_would_be(actor, options)
+        elif options["detach"]:
+            self.show(revert(), options)
         else:
             self.finish(actor, revert, options)
+
+    def _show_what_would_be(self, actor: Actor, options: dict[str, Any]) -> None:
+        """Written when the transaction is over: whoever reads it may take their time."""
+        with transaction.atomic():
+            told = self.as_asked(revert_rollout(actor=actor, rollout_id=options["rollout"]), options)
+            transaction.set_rollback(True)
+        self.stdout.write(told)

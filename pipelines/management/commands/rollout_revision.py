@@ -3,6 +3,8 @@
 import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
+from contextlib import suppress
+from signal import default_int_handler
 from typing import Any
 
 from django.core.management.base import CommandError
@@ -10,13 +12,13 @@ from django.db import transaction
 from django.db.models import Q
 
 from accounts.actors import Actor
-from accounts.errors import Invalid
+from accounts.errors import Invalid, Refused
 from integrations.models import Template
-from pipelines.management.foreground import ForegroundCommand
+from pipelines.management.foreground import ForegroundCommand, heeding
 from pipelines.management.rollouts import (
     USAGE,
+    as_json_line,
     blocked_as_text,
-    find_rollout,
     headline,
     paths_as_text,
     waves_as_text,
@@ -73,27 +75,24 @@ class Command(ForegroundCommand):
         parser.add_argument("--yes", action="store_true", help="Do not ask.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        organisation = self.organisation(options)
-        actor = self.actor(options, organisation)
+        actor = self.actor(options, self.organisation(options))
         if not options["dry_run"]:
             self._require_answer(options)
         with transaction.atomic():
             rollout = self._plan(actor, options)
-            self._show_plan(rollout, options)
+            as_text, as_json = _plan_as_text(rollout), as_json_line(rollout)
             transaction.set_rollback(options["dry_run"])
+        ends_here = options["dry_run"] or not rollout.wave_count
+        self._show_plan(as_text, as_json if ends_here else "", options)
         if options["dry_run"] or self._nothing_moves(actor, rollout):
             return
         if not (options["yes"] or self._agreed()):
             discard_plan(actor=actor, rollout_id=rollout.pk)
             raise CommandError("Nothing has been started.")
-        rollout = start_rollout(
-            actor=actor, rollout_id=rollout.pk, plan_hash=rollout.plan_hash, skip_blocked=options["skip_blocked"]
-        )
-        self.stderr.write(f"Started {rollout.pk}.")
         if options["detach"]:
-            self.show(find_rollout(actor, rollout.pk), options)
-            return
-        self.finish(actor, rollout, options)
+            self.show(self._start(actor, rollout, options), options)
+        else:
+            self.finish(actor, lambda: self._start(actor, rollout, options), options)
 
     def _plan(self, actor: Actor, options: dict[str, Any]) -> Rollout:
         return plan_rollout(
@@ -117,14 +116,27 @@ class Command(ForegroundCommand):
             ),
         )
 
-    def _show_plan(self, rollout: Rollout, options: dict[str, Any]) -> None:
-        """On standard output, unless that is for the one JSON object at the end."""
-        if options["format"] == "json":
-            if options["dry_run"]:
-                self.show(rollout, options)
-            return
-        lines = [*headline(rollout), *waves_as_text(rollout), *paths_as_text(rollout), *blocked_as_text(rollout)]
-        self.stdout.write("\n".join([*lines, f"  plan {rollout.plan_hash[:12]}"]))
+    def _show_plan(self, as_text: str, as_json: str, options: dict[str, Any]) -> None:
+        """Before the question, wherever standard output goes; that is for one JSON object alone, where one is asked for."""
+        if options["format"] == "text":
+            self.stdout.write(as_text)
+            self.stdout.flush()
+        elif as_json:
+            self.stdout.write(as_json)
+        elif not options["yes"]:
+            self.say(as_text)
+
+    def _start(self, actor: Actor, plan: Rollout, options: dict[str, Any]) -> Rollout:
+        """A plan that cannot be started is not kept: no command could do anything with it."""
+        blocked = options["skip_blocked"]
+        try:
+            rollout = start_rollout(actor=actor, rollout_id=plan.pk, plan_hash=plan.plan_hash, skip_blocked=blocked)
+        except Refused:
+            with suppress(Refused):  # what somebody else has started meanwhile is theirs
+                discard_plan(actor=actor, rollout_id=plan.pk)
+            raise
+        self.say(f"Started {rollout.pk}.")
+        return rollout
 
     def _nothing_moves(self, actor: Actor, rollout: Rollout) -> bool:
         """A plan that moves nothing is done already, unless something is blocked. Raises CommandError for that."""
@@ -134,7 +146,7 @@ class Command(ForegroundCommand):
         discard_plan(actor=actor, rollout_id=rollout.pk)
         if blocked:
             raise CommandError(f"Nothing moves: {blocked:,} blocked. Mend what stands in the way and run this again.")
-        self.stderr.write("Nothing moves: every pipeline is there already, or was skipped.")
+        self.say("Nothing moves: every pipeline is there already, or was skipped.")
         return True
 
     def _require_answer(self, options: dict[str, Any]) -> None:
@@ -143,9 +155,20 @@ class Command(ForegroundCommand):
             raise CommandError(message, returncode=USAGE)
 
     def _agreed(self) -> bool:
-        self.stderr.write("Start it? [y/N] ", ending="")
-        self.stderr.flush()
-        return sys.stdin.readline().strip().lower() in ("y", "yes")
+        """Whoever leaves instead of answering has said no."""
+        self.say("Start it? [y/N] ", ending="")
+        try:
+            with heeding(default_int_handler):
+                return sys.stdin.readline().strip().lower() in ("y", "yes")
+        except (KeyboardInterrupt, OSError):  # the latter where the terminal is gone, so that nobody reads this either
+            with suppress(OSError):
+                self.say("")
+            return False
+
+
+def _plan_as_text(rollout: Rollout) -> str:
+    lines = [*headline(rollout), *waves_as_text(rollout), *paths_as_text(rollout), *blocked_as_text(rollout)]
+    return "\n".join([*lines, f"  plan {rollout.plan_hash[:12]}"])
 
 
 def _template_id(actor: Actor, text: str) -> str:

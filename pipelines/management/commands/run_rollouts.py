@@ -2,14 +2,13 @@
 
 import signal
 from argparse import ArgumentParser
-from threading import Event
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
 from pipelines.management.rollouts import as_json_line
 from pipelines.models import Rollout
-from pipelines.rollouts.worker import work, work_through
+from pipelines.rollouts.worker import Stop, work, work_through
 
 
 class Command(BaseCommand):
@@ -23,7 +22,7 @@ class Command(BaseCommand):
         parser.add_argument("--format", choices=["text", "json"], default="text", help="json: a rollout on each line.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        stop = Event()
+        stop = Stop()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())
 

@@ -70,7 +70,7 @@ class Command(RolloutCommand):
             else:
                 self._watch_lines(read, options)
         except KeyboardInterrupt:
-            self.stderr.write("Stopped watching; the rollout goes on.")
+            self.say("Stopped watching; the rollout goes on.")
 
     def _watch_live(self, read: Callable[[], Rollout]) -> None:
         with Live(console=console_on(self.stdout), auto_refresh=False) as live:

@@ -187,7 +187,7 @@ def test_an_organisation_in_which_nothing_happened_has_an_empty_feed(reader: Fee
 
 
 def test_a_snapshot_is_one_view_while_writes_go_on(committed_db: str, organisation: Organisation) -> None:
-    first = PipelineFactory(organisation=organisation)
+    first: Pipeline = PipelineFactory(organisation=organisation)
     many = [Pipeline(organisation=organisation, name=f"Shop {n}", slug=f"shop-{n}") for n in range(BATCH + 20)]
     Pipeline.objects.bulk_create(many)
     lines = snapshot(organisation.pk, None, Documents())

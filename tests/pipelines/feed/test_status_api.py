@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from accounts.models import ApiToken, Organisation
 from accounts.roles import Role
+from pipelines.api import status as status_api
 from pipelines.feed.applied import applied_states, served_of
 from pipelines.feed.documents import Documents
 from pipelines.feed.hashes import config_hash, fingerprint
@@ -282,8 +283,11 @@ def test_nothing_told_lets_a_secret_be_guessed(viewer: Api, processor: Api, orga
     send(processor, integrations=[{**said(pin), "config_hash": served}])
     text = viewer.get(f"pipelines/{pipeline.pk}/status").content.decode()
     assert SECRET not in text
-    assert served.partition("-")[0] not in text
-    assert served.partition("-")[2] in text
+    digest, _, seal = served.partition("-")
+    assert digest not in text
+    assert seal in text
+    send(processor, sequence=2, integrations=[said(pin, "rejected", config_hash=f"x-{digest}")])
+    assert digest[:8] not in viewer.get(f"pipelines/{pipeline.pk}/status").content.decode()
 
 
 def test_an_instance_that_falls_silent_leaves_the_count(viewer: Api, processor: Api, second: Api, pin: Pin) -> None:
@@ -311,15 +315,18 @@ def test_an_instance_whose_token_is_closed_leaves_the_count_at_once(
     assert state(viewer, pin) == ("unobserved", 0, 0)
 
 
-def test_of_many_instances_the_first_hundred_are_listed_and_all_are_counted(
-    viewer: Api, processor: Api, pin: Pin
+def test_of_many_instances_some_are_listed_those_first_that_need_someone_and_all_are_counted(
+    viewer: Api, processor: Api, pin: Pin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for number in range(102):
-        send(processor, instance=f"eu-{number:03}", integrations=[runs(pin)])
-    RunningPin.objects.filter(processor__instance="eu-101").update(claim="rejected")
+    assert status_api.SHOWN == 100
+    monkeypatch.setattr(status_api, "SHOWN", 3)
+    for number in range(5):
+        send(processor, instance=f"eu-{number}", integrations=[runs(pin)])
+    RunningPin.objects.filter(processor__instance="eu-4").update(claim="rejected")
+    RunningPin.objects.filter(processor__instance="eu-3").update(config_hash="f" * 64)
     shown = status(viewer, pin)
-    assert (shown["instances"], shown["instances_in_sync"], len(shown["running"])) == (102, 101, 100)
-    assert [each["instance"] for each in shown["running"][:2]] == ["eu-101", "eu-000"]
+    assert (shown["state"], shown["instances"], shown["instances_in_sync"]) == ("drift", 5, 3)
+    assert [each["instance"] for each in shown["running"]] == ["eu-3", "eu-4", "eu-0"]
 
 
 def fleet_of(organisation: Organisation, api: Api, size: int) -> tuple[Pipeline, list[Pin]]:

@@ -4,6 +4,7 @@ import asyncio
 import time
 import tracemalloc
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -75,12 +76,18 @@ def test_a_quiet_stream_beats(reader: FeedReader) -> None:
         assert 1.5 < time.monotonic() - began < 4
 
 
-def test_a_server_with_open_streams_stops(committed_db: str, organisation: Organisation, tmp_path: Path) -> None:
-    secret = processor_token(organisation)[1]
-    with serving(committed_db, tmp_path) as served, FeedReader(served, secret).stream() as stream:
-        stream.version()
-        began = time.monotonic()
-    assert time.monotonic() - began < 10
+def test_a_server_that_is_told_to_stop_ends_its_streams(
+    committed_db: str, organisation: Organisation, tmp_path: Path
+) -> None:
+    reader = processor_token(organisation)[1]
+    with ExitStack() as outlives:
+        with serving(committed_db, tmp_path) as served:
+            stream = outlives.enter_context(FeedReader(served, reader).stream())
+            stream.version()
+            began = time.monotonic()
+        assert time.monotonic() - began < 3
+        assert stream.block() == ""
+    assert "ERROR" not in served.log.read_text()
 
 
 class Client:
