@@ -34,7 +34,6 @@ from pipelines.models import Pin, Pipeline
 from pipelines.pins import remove_pin, update_pin
 
 INSTANCES_SHOWN = 100
-FOUND_AT_ONCE = 5000
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,7 @@ class PinAdmin(PinActions):
         for word in words:
             pipelines = pipelines.filter(Q(name__icontains=word) | Q(slug__icontains=word))
             templates = templates.filter(name__icontains=word)
-        where = Q(pipeline__in=_found(pipelines)) | Q(template__in=_found(templates)) | Q(pk=search_term)
+        where = Q(pipeline__in=pipelines.values("pk")) | Q(template__in=templates.values("pk")) | Q(pk=search_term)
         return queryset.filter(where), False
 
     def get_urls(self) -> list[URLPattern]:
@@ -185,12 +184,6 @@ class PinAdmin(PinActions):
             change = partial(chosen.change, request.POST.get("tag", "none"))
             return carry_out(request, change, done=chosen.done, then=back)
         return self.ask(request, _question(pin, chosen, back))
-
-
-def _found(rows: QuerySet[Any]) -> QuerySet[Any] | list[str]:
-    """The ids of these rows: as they are where they are not too many, so that the names are searched through once."""
-    ids = list(rows.order_by().values_list("pk", flat=True)[: FOUND_AT_ONCE + 1])
-    return ids if len(ids) <= FOUND_AT_ONCE else rows.order_by().values("pk")
 
 
 def _question(pin: Pin, chosen: Deed, back: str) -> Question:

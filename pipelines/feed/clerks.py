@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from time import monotonic
 from typing import Any, TypeVar
 
 from django.db import close_old_connections, connections
 
 T = TypeVar("T")
+
+QUIET = 5.0  # seconds in which a connection is believed to be still there
 
 
 class Clerk:
@@ -16,14 +19,15 @@ class Clerk:
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "feed")
+        self._last = 0.0
 
     async def do(self, job: Callable[[], T]) -> T:
         """Run the job there. Whoever gives up waiting leaves it running, and the next job waits behind it."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, job)
 
     async def read(self, job: Callable[[], T]) -> T:
-        """As `do`, with a connection that is known to be open."""
-        return await self.do(lambda: _connected(job))
+        """As `do`, with a connection that was open a moment ago or is looked at first, and is left after any fault."""
+        return await self.do(lambda: self._connected(job))
 
     async def each(self, iterator: Iterator[T]) -> AsyncGenerator[T]:
         """What the iterator yields, one step at a time as it is asked for; it is closed there, too."""
@@ -32,6 +36,17 @@ class Clerk:
                 yield item
         finally:
             self._thread.submit(getattr(iterator, "close", _nothing))
+
+    def _connected(self, job: Callable[[], T]) -> T:
+        if monotonic() > self._last + QUIET:
+            close_old_connections()
+        try:
+            result = job()
+        except Exception:
+            connections.close_all()
+            raise
+        self._last = monotonic()
+        return result
 
     def dismiss(self) -> None:
         self._thread.submit(connections.close_all)
@@ -81,11 +96,6 @@ class Clerks:
         async with self.one() as clerk:
             del self._waiting[key]
             return await clerk.read(job)
-
-
-def _connected(job: Callable[[], T]) -> T:
-    close_old_connections()
-    return job()
 
 
 def _nothing() -> None:

@@ -5,8 +5,9 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import psycopg
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 from django.db.models.expressions import RawSQL
@@ -28,6 +29,10 @@ class Head(NamedTuple):
     def mark(self) -> str:
         return f"{self.epoch}.{self.number}"
 
+    @property
+    def next(self) -> "Head":
+        return Head(self.epoch, self.number + 1)
+
 
 NOWHERE = Head("", 0)  # an organisation in which nothing was ever published
 
@@ -46,6 +51,9 @@ class Row(NamedTuple):
     def version(self) -> int:
         return self.changed_in or 0
 
+    def mark(self, epoch: str) -> str:
+        return f"{epoch}.{self.version}"
+
     @property
     def removed(self) -> bool:
         return self.deleted_at is not None
@@ -60,12 +68,28 @@ class Place(NamedTuple):
 
 @contextmanager
 def one_view() -> Iterator[None]:
-    """Every statement inside sees the same commits, and nothing can be written."""
-    if connection.vendor == "postgresql":
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    """Every statement inside sees the same commits, and nothing can be written. Not inside of a transaction."""
+    with _one_view_of_postgresql() if connection.vendor == "postgresql" else _one_view_of_sqlite():
+        yield
+
+
+@contextmanager
+def _one_view_of_postgresql() -> Iterator[None]:
+    """The driver says both with its BEGIN, which saves asking for them."""
+    connection.ensure_connection()
+    driver: psycopg.Connection[Any] = connection.connection
+    before = driver.isolation_level, driver.read_only
+    driver.isolation_level, driver.read_only = psycopg.IsolationLevel.REPEATABLE_READ, True
+    try:
+        with transaction.atomic():
             yield
-        return
+    finally:
+        if not driver.closed:
+            driver.isolation_level, driver.read_only = before
+
+
+@contextmanager
+def _one_view_of_sqlite() -> Iterator[None]:
     with connection.cursor() as cursor:
         cursor.execute("BEGIN")  # not Django's, which would lock out every writer
         try:

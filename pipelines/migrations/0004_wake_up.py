@@ -6,10 +6,30 @@ from django.db import migrations, models
 
 from accounts.rules import statements
 
-# A processor's feed listens on this channel; the id of the organisation comes first, the rest is for people.
-VERSION = "NEW.organisation_id || ' version ' || NEW.number"
+# A processor's feed listens on this channel; the id of the organisation comes first.
+VERSION = "NEW.organisation_id || ' version ' || NEW.epoch || '.' || NEW.number"
 TOKENS = "COALESCE(NEW.organisation_id, OLD.organisation_id) || ' tokens'"
 LIMITS = "(SELECT organisation_id FROM accounts_apitoken WHERE id = COALESCE(NEW.token_id, OLD.token_id)) || ' tokens'"
+# Which pipelines a version changes is told before the version itself is; of more than fit, only that they were many.
+PIPELINES = [
+    """CREATE FUNCTION pinion_tell_of_pipelines() RETURNS trigger LANGUAGE plpgsql AS $$ DECLARE told record; BEGIN
+    IF (SELECT count(*) FROM (SELECT FROM changed LIMIT 101) AS first) > 100 THEN
+        FOR told IN SELECT DISTINCT organisation_id FROM changed LOOP
+            PERFORM pg_notify('pinion_feed', told.organisation_id || ' pipelines *');
+        END LOOP;
+        RETURN NULL;
+    END IF;
+    FOR told IN
+        SELECT after.organisation_id, string_agg(after.id || ' ' || after.pipeline_key, ' ') AS names
+        FROM changed AS after JOIN unchanged AS before ON before.id = after.id
+        WHERE after.changed_in_id IS DISTINCT FROM before.changed_in_id GROUP BY after.organisation_id
+    LOOP
+        PERFORM pg_notify('pinion_feed', told.organisation_id || ' pipelines ' || told.names);
+    END LOOP;
+    RETURN NULL; END $$""",
+    "CREATE TRIGGER tell_of_pipelines AFTER UPDATE ON pipelines_pipeline REFERENCING OLD TABLE AS unchanged NEW TABLE AS "
+    "changed FOR EACH STATEMENT EXECUTE FUNCTION pinion_tell_of_pipelines()",
+]
 OLD_INDEX = "pipelines_pipeline_changed_in_id_63cf07f9"  # which the new one replaces
 
 
@@ -29,6 +49,7 @@ class Migration(migrations.Migration):
     operations = [
         statements(
             postgresql=[
+                *PIPELINES,
                 *tell("tell_of_version", "pipelines_configurationhead", "INSERT OR UPDATE", VERSION),
                 *tell("tell_of_token", "accounts_apitoken", "UPDATE OR DELETE", TOKENS),
                 *tell("tell_of_limit", "pipelines_tokenpipeline", "INSERT OR UPDATE OR DELETE", LIMITS),

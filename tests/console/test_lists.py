@@ -10,7 +10,6 @@ from django.test import Client
 
 from accounts.models import Organisation, User
 from integrations.models import Template
-from pipelines.admin import pins
 from pipelines.models import Pin, Pipeline
 from tests.console.people import at_console, streamed, told
 from tests.factories import PinFactory, PipelineFactory, TemplateFactory
@@ -104,7 +103,6 @@ def test_every_number_of_the_lists_leads_to_the_integrations_it_counts(
             assert counted == int(number), link
 
 
-@pytest.mark.parametrize("at_once", [0, 5000], ids=["many found", "few found"])
 @pytest.mark.parametrize(
     ("words", "found"),
     [("shop", ["GA4", "Meta"]), ("META", ["Meta", "Meta"]), ("web shop", ["GA4", "Meta"]), ("x", [])],
@@ -113,12 +111,9 @@ def test_integrations_are_found_by_pipeline_and_by_template(
     viewer: Client,
     organisation: Organisation,
     other_organisation: Organisation,
-    monkeypatch: pytest.MonkeyPatch,
-    at_once: int,
     words: str,
     found: list[str],
 ) -> None:
-    monkeypatch.setattr(pins, "FOUND_AT_ONCE", at_once)
     shop, blog = (PipelineFactory(organisation=organisation, name=name) for name in ("Web Shop", "Blog"))
     meta, ga4 = (TemplateFactory(organisation=organisation, name=name) for name in ("Meta", "GA4"))
     for pipeline, template in ((shop, meta), (shop, ga4), (blog, meta)):

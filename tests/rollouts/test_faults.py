@@ -14,10 +14,12 @@ from django.core.management import call_command
 from django.db import connection
 
 from accounts.models import AuditEntry, Organisation
-from pipelines.models import Rollout, RolloutWave
+from pipelines.models import Pin, Rollout, RolloutWave
+from pipelines.pins import update_pin
+from pipelines.rollouts.driving import advance
 from pipelines.rollouts.lifecycle import pause_rollout
 from tests.factories import OrganisationFactory, system
-from tests.pipelines.test_concurrency import assert_consistent
+from tests.pipelines.test_concurrency import assert_consistent, together
 from tests.postgresql import Unavailable
 from tests.rollouts.crashes import CrashingServer, connected_to, crashing_server
 from tests.rollouts.crowds import build_fleet, moves_of, standing_of, start
@@ -144,6 +146,27 @@ def test_four_workers_share_twenty_rollouts_and_apply_each_wave_once(
     assert (len(steps), set(steps.values())) == (len(rollouts) * waves, {1})
     assert [errors for _, errors in told] == [""] * 4  # no deadlock, and nothing that had to be tried again
     assert_all_done(organisation, rollouts, size)
+
+
+def test_changes_of_other_pins_on_the_same_pipelines_wait_for_a_wave_and_do_not_deadlock(
+    committed_db: str, organisation: Organisation
+) -> None:
+    actor = system(organisation)
+    moving, other = build_fleet(organisation, 40, templates=2)
+    rollout = start(moving, "10%,50%,100%")
+    pins = list(Pin.objects.filter(template=other).order_by("pipeline_id"))
+
+    def apply() -> None:
+        while advance(rollout.pk).state == "running":
+            pass
+
+    def turn_off(some: Sequence[Pin]) -> None:
+        for pin in some:
+            update_pin(actor=actor, pipeline_id=pin.pipeline_id, pin_id=pin.pk, enabled=False)
+
+    together(apply, lambda: turn_off(pins[::2]), lambda: turn_off(pins[::-2]))
+    assert set(Pin.objects.filter(template=other).values_list("enabled", "row_version")) == {(False, 2)}
+    assert_all_done(organisation, [rollout], 40)
 
 
 def wait_until_done(rollouts: Sequence[Rollout]) -> None:

@@ -44,15 +44,14 @@ from pipelines.rollouts.reverts import revert_rollout
 NO_TEMPLATE = "There is no such template in this organisation. See /v1/admin/integration-templates."
 STANDING = OpenApiParameter("standing", str, enum=STANDINGS, description="Only those that stand so.")
 NOTHING = {"application/json": {"type": "object", "maxProperties": 0}}
-BESIDES = re.compile(r'-[\d.]+(?=")')
+BESIDES = re.compile(r'-[\d.]+(?=")')  # the part of a tag that is not about the rollout itself
 LOOKS = 3  # where a worker took a step while a rollout was read, it is read again, so that state and counts agree
 
 
 class RolloutEndpoint(Endpoint):
     """Rollouts, the newest first."""
 
-    # What is answered to a change is read in the transaction of the change, before a worker takes the next step.
-
+    # Each change is answered in its own transaction, before a worker can take the next step.
     permission_classes = (ViewerReadsEditorWrites,)
     serializer_class: type[BaseSerializer[Any]] = RolloutObject
     filterset_class = RolloutFilter
@@ -85,10 +84,7 @@ class RolloutEndpoint(Endpoint):
         for _ in range(LOOKS - 1):
             rollout = self.found()
             answer = self.answer(rollout)
-            if (
-                not rollout.is_active
-                or self.get_queryset().filter(pk=rollout.pk, row_version=rollout.row_version).exists()
-            ):
+            if not rollout.is_active or _stands_as_read(rollout):
                 return answer
         return self.answer(self.found())
 
@@ -186,6 +182,10 @@ class TargetEndpoint(Endpoint):
             message = f"standing must be one of: {', '.join(STANDINGS)}."
             raise Malformed(message, [Detail("standing", "not_a_choice", message)])
         return asked
+
+
+def _stands_as_read(rollout: Rollout) -> bool:
+    return Rollout.objects.filter(pk=rollout.pk, row_version=rollout.row_version).exists()
 
 
 def _as_sent(detail: Detail) -> Detail:

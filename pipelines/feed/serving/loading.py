@@ -10,7 +10,7 @@ from accounts.errors import NotFound, Unavailable
 from pipelines.feed.clerks import Clerks
 from pipelines.feed.documents import Document, Documents
 from pipelines.feed.reading import BATCH, Head, Row, by_name, heads, one_view, rows_named
-from pipelines.feed.serving.memory import Entry, Memory, Organisation, entry_of
+from pipelines.feed.serving.memory import Entry, Memory, Organisation, entry_of, tag_of
 from pipelines.pins import NO_PIPELINE
 
 ATTEMPTS = 20
@@ -111,7 +111,11 @@ def _read(wishes: Sequence[_Wish], documents: Documents) -> list[_Found]:
         standing = heads({wish.organisation.id for wish in wishes})
         rows = by_name(rows_named({wish.name for wish in wishes}))
         asked = [(wish, _visible(rows.get(wish.name), wish)) for wish in wishes]
-        wanted = {row.id: row for wish, row in asked if row and _tag(standing, row) != wish.seen}
+        wanted = {
+            row.id: row
+            for wish, row in asked
+            if row and tag_of(row.mark(standing[row.organisation_id].epoch)) != wish.seen
+        }
         made = {document.row.id: document for document in documents.of(standing, list(wanted.values()))}
     return [_Found(standing[wish.organisation.id], row, made.get(row.id) if row else None) for wish, row in asked]
 
@@ -119,7 +123,3 @@ def _read(wishes: Sequence[_Wish], documents: Documents) -> list[_Found]:
 def _visible(row: Row | None, wish: _Wish) -> Row | None:
     there = row is not None and not row.removed and row.organisation_id == wish.organisation.id
     return row if there else None
-
-
-def _tag(standing: dict[str, Head], row: Row) -> bytes:
-    return entry_of(standing[row.organisation_id].epoch, None, row).etag

@@ -33,28 +33,49 @@ class Entry:
 
 @dataclass(slots=True, eq=False)
 class Organisation:
-    """One that somebody reads. `waiting` are the streams that want to know of its next version."""
+    """One that somebody reads: where it stands as far as is known, and where it stood when the database was last asked.
+
+    `waiting` are the streams that want to know of its next version.
+    """
 
     id: str
     head: Head
+    confirmed: Head
     entries: dict[str, Entry] = field(default_factory=dict)
-    awaited: dict[str, int] = field(default_factory=dict)  # names being read: how new what is read has to be
+    awaited: dict[str, int] = field(default_factory=dict)  # names being read: the version that what is read must know
     waiting: set["asyncio.Future[bool]"] = field(default_factory=set)
     event: Message | None = None  # what streams are sent of its head, once it was needed
 
-    def move(self, head: Head, changed: Iterable[Row] | None) -> None:
-        """It stands there now; these pipelines changed on the way, or too many to say which."""
-        if changed is None or head.epoch != self.head.epoch:
+    def forget(self, names: Iterable[str] | None, number: int) -> None:
+        """These pipelines, or all, are not what they were: what is read of them from now on must know this version."""
+        if names is None:
             self.entries.clear()
-            self.awaited = dict.fromkeys(self.awaited, head.number)
-        for row in changed or ():
-            for name in (row.id, row.key):
-                self.entries.pop(name, None)
-                if name in self.awaited:
-                    self.awaited[name] = head.number
+            self.awaited = dict.fromkeys(self.awaited, number)
+            return
+        for name in names:
+            self.entries.pop(name, None)
+            if name in self.awaited:
+                self.awaited[name] = max(number, self.awaited[name])
+
+    def move(self, head: Head) -> None:
         self.head = head
         self.event = None
         self.wake()
+
+    def confirm(self, head: Head, changed: Iterable[Row] | None) -> None:
+        """The database was asked: these pipelines changed since it was last, or too many to say which."""
+        if changed is None:
+            self.forget(None, head.number)
+        for row in changed or ():
+            tag = tag_of(row.mark(head.epoch))
+            for name in (row.id, row.key):
+                entry = self.entries.get(name)
+                if entry is None or entry.etag != tag:
+                    self.forget([name], row.version)
+        moved = head.number > self.head.number or changed is None
+        self.confirmed = head
+        if moved and head != self.head:
+            self.move(head)
 
     def wake(self) -> None:
         waiting, self.waiting = self.waiting, set()
@@ -64,7 +85,7 @@ class Organisation:
 
     def accepts(self, name: str, seen: Head) -> bool:
         """Whether what was read of this pipeline is not older than what is known by now; ends the wait for it."""
-        return seen.epoch == self.head.epoch and seen.number >= self.awaited.pop(name, 0)
+        return seen.number >= self.awaited.pop(name, 0) and seen.epoch == self.head.epoch
 
 
 @dataclass(slots=True, eq=False)
@@ -95,7 +116,7 @@ class Memory:
 
     def organisation(self, organisation_id: str, head: Head) -> Organisation:
         """The one of this id; on first sight it stands where it was just seen."""
-        return self.organisations.setdefault(organisation_id, Organisation(organisation_id, head))
+        return self.organisations.setdefault(organisation_id, Organisation(organisation_id, head, head))
 
     def keep(self, organisation: Organisation, name: str, entry: Entry) -> None:
         if len(organisation.entries) >= MOST_ENTRIES:
@@ -128,7 +149,7 @@ class Memory:
 def entry_of(epoch: str, document: Document | None, row: Row) -> Entry:
     """The answers about one pipeline; without a document only that it has not changed."""
     readable = document is None or document.readable
-    etag = f'"{epoch}.{row.version}{"" if readable else ".unreadable"}"'.encode()
+    etag = tag_of(row.mark(epoch) if readable else f"{row.mark(epoch)}.unreadable")
     shared = [(b"etag", etag), NO_STORE]
     entry = Entry(row.id, etag, {"type": "http.response.start", "status": 304, "headers": shared})
     if document is not None:
@@ -136,3 +157,7 @@ def entry_of(epoch: str, document: Document | None, row: Row) -> Entry:
         entry.start = {"type": "http.response.start", "status": 200, "headers": headers}
         entry.body = {"type": "http.response.body", "body": document.line}
     return entry
+
+
+def tag_of(mark: str) -> bytes:
+    return f'"{mark}"'.encode()

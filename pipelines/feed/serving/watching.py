@@ -16,6 +16,7 @@ from pipelines.feed.serving.readers import Standing, still_standing
 
 logger = logging.getLogger(__name__)
 
+PIPELINES = "pipelines "
 CHECK_EVERY = 0.5  # seconds; so long goes unnoticed what nobody told of
 STALE_AFTER = 3.0  # seconds without a check that succeeded, after which nothing is answered from memory
 FORGOTTEN_AFTER = 60.0  # seconds for which a token that nobody uses is kept
@@ -25,7 +26,7 @@ MOST_CHANGED = 10_000  # pipelines; after more at once it is cheaper to forget a
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What the database is asked: organisations with where they stood, and tokens."""
+    """What the database is asked: organisations with where they stood last time, and tokens."""
 
     organisations: Mapping[str, Head]
     tokens: Sequence[str] = ()
@@ -71,12 +72,27 @@ class Watcher:
             await asyncio.sleep(PAUSE)
         raise Unavailable("The database has not answered lately. Try again in a moment, and keep what you have.")
 
-    def tell(self, subject: str | None) -> None:
-        """Something changed in this organisation, or None: perhaps anywhere. What follows its id is for people."""
-        if subject is None:
+    def tell(self, notice: str | None) -> None:
+        """What PostgreSQL notifies of, as `0004_wake_up` has it; or None: anything may have changed.
+
+        The pipelines that a version changed come before it, in the same commit. So a version that follows the one that
+        is known takes no statement; whatever else it may be, the database is asked.
+        """
+        organisation_id, _, fact = (notice or "").partition(" ")
+        organisation = self._memory.organisations.get(organisation_id)
+        if notice is None:
             self._told.everything = True
+        elif organisation is None:
+            return
+        elif fact.startswith(PIPELINES):
+            names = fact.removeprefix(PIPELINES).split()
+            organisation.forget(None if names == ["*"] else names, organisation.head.number + 1)
+            return
+        elif fact == f"version {organisation.head.next.mark}":
+            organisation.move(organisation.head.next)
+            return
         else:
-            self._told.organisations.add(subject.partition(" ")[0])
+            self._told.organisations.add(organisation_id)
         self._woken.set()
 
     async def stop(self) -> None:
@@ -108,7 +124,7 @@ class Watcher:
             return True
         ids = {organisation.id for organisation in about}
         tokens = [each.token_id for each in self._memory.readers.values() if each.organisation.id in ids]
-        asked = _Asked({organisation.id: organisation.head for organisation in about}, tokens)
+        asked = _Asked({organisation.id: organisation.confirmed for organisation in about}, tokens)
         try:
             async with self._clerks.one() as clerk:
                 news = await clerk.read(lambda: _ask(asked))
@@ -134,7 +150,7 @@ class Watcher:
                 reader.expires_at, reader.pipelines = found.expires_at, found.pipelines
         for organisation in about:
             if organisation.id in news.moved:
-                organisation.move(*news.moved[organisation.id])
+                organisation.confirm(*news.moved[organisation.id])
 
     def _forget_the_idle(self, now: float) -> None:
         """What nobody uses need not be kept current."""

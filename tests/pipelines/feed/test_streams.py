@@ -109,7 +109,7 @@ class Client:
 
 
 def known() -> Reader:
-    return Reader("tok_a", Known("org_a", Head("ep_a", 0)), time.time() + 60, None)
+    return Reader("tok_a", Known("org_a", Head("ep_a", 0), Head("ep_a", 0)), time.time() + 60, None)
 
 
 def test_who_does_not_read_is_dropped_and_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +122,7 @@ def test_who_does_not_read_is_dropped_and_holds_up_nobody(monkeypatch: pytest.Mo
         await asyncio.sleep(0.01)
         slow.reads.clear()
         for number in range(1, 2001):
-            reader.organisation.move(Head("ep_a", number), [])
+            reader.organisation.move(Head("ep_a", number))
             await asyncio.sleep(0)
         await asyncio.wait_for(tasks[0], 2)
         left = reader.streams
@@ -142,11 +142,11 @@ def test_versions_that_nobody_takes_take_no_memory() -> None:
         task = asyncio.create_task(Streams(heartbeat=5).serve(reader, "", slow.receive, slow.send))
         await asyncio.sleep(0.01)
         slow.reads.clear()
-        reader.organisation.move(Head("ep_a", 1), [])
+        reader.organisation.move(Head("ep_a", 1))
         await asyncio.sleep(0.01)
         tracemalloc.start()
         for number in range(2, 20_000):
-            reader.organisation.move(Head("ep_a", number), [])
+            reader.organisation.move(Head("ep_a", number))
         await asyncio.sleep(0.01)
         grown, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()

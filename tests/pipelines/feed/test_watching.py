@@ -75,14 +75,16 @@ def test_versions_come_in_the_order_of_commits_and_none_is_skipped(
         readers = [threads.submit(follow, reader, done) for _ in range(2)]
         poller = threads.submit(poll, reader, pipelines[0], done)
         writers = [threads.submit(write, organisation, pipelines, seed) for seed in range(WRITERS)]
-        for writer in writers:
-            writer.result()
-        newest = ConfigurationHead.objects.get().number
-        assert newest == 5 + WRITERS * WRITES
-        time.sleep(0.2)
-        done.set()
+        try:
+            for writer in writers:
+                writer.result(timeout=60)
+            newest = ConfigurationHead.objects.get().number
+            time.sleep(0.2)
+        finally:
+            done.set()
         logs = [each.result() for each in readers]
         polled = poller.result()
+    assert newest == 5 + WRITERS * WRITES
     changed = list(HistoryEntry.objects.order_by("version__number").values_list("version__number", "pipeline_id"))
     assert sorted({number for number, _ in changed}) == list(range(1, newest + 1))
     for log in logs:
