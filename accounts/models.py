@@ -204,6 +204,7 @@ class AuditEntry(ActorFields):
                 fields=["organisation", "resource_type", "resource_id", "-created_at", "-id"], name="audit_by_resource"
             ),
             models.Index(fields=["organisation", "actor_id", "-created_at", "-id"], name="audit_by_actor"),
+            models.Index(fields=["organisation", "resource_type", "-created_at", "-id"], name="audit_by_kind"),
         ]
 
     def __str__(self) -> str:

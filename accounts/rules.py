@@ -65,7 +65,7 @@ def refuse_when(name: str, table: str, event: str, condition: str, sentence: str
         postgresql=[
             f"CREATE FUNCTION pinion_{name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
             f"IF {condition} THEN RAISE EXCEPTION '{sentence}' USING ERRCODE = 'integrity_constraint_violation'; "
-            "END IF; RETURN NEW; END $$",
+            "END IF; RETURN COALESCE(NEW, OLD); END $$",
             f"CREATE TRIGGER {name} BEFORE {event} ON {table} FOR EACH ROW EXECUTE FUNCTION pinion_{name}()",
         ],
         sqlite=[

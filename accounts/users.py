@@ -16,6 +16,8 @@ from accounts.querysets import stored_email
 from accounts.roles import Role
 from accounts.validity import require_valid
 
+MISSING = "There is no such user in this organisation."
+
 
 @transaction.atomic
 def create_organisation(*, name: str) -> Organisation:
@@ -61,7 +63,7 @@ def update_user(
     members = User.objects.in_organisation(actor.organisation_id)
     user = members.select_for_update(no_key=True).filter(pk=user_id).first()
     if user is None:
-        raise NotFound("There is no such user in this organisation.")
+        raise NotFound(MISSING)
     require_unchanged(user, expected)
     before = _facts(user)
     user.name = user.name if name is None else name
@@ -91,11 +93,42 @@ def _insert(user: User) -> None:
 def change_password(*, actor: Actor, password: str) -> User:
     """Give the person who acts another password; their other sessions end. Raises Invalid for a weak one."""
     user: User = User.objects.select_for_update(no_key=True).get(pk=actor.id)
+    _replace_password(user, password)
+    audit.record(actor=actor, action="user.password_changed", resource_type="user", resource=user, label=user.email)
+    return user
+
+
+@transaction.atomic
+def set_password(*, actor: Actor, user_id: str, password: str) -> User:
+    """Give somebody of the actor's organisation a password, their first or another; all of their sessions end.
+
+    Raises NotFound, and Invalid for a weak one.
+    """
+    members = User.objects.in_organisation(actor.organisation_id)
+    user = members.select_for_update(no_key=True).filter(pk=user_id).first()
+    if user is None:
+        raise NotFound(MISSING)
+    _replace_password(user, password)
+    audit.record(actor=actor, action="user.password_set", resource_type="user", resource=user, label=user.email)
+    return user
+
+
+@transaction.atomic
+def set_password_of_superuser(*, email: str, password: str) -> User:
+    """For who belongs to no organisation, so that no audit log would be theirs. Raises NotFound and Invalid."""
+    superusers = User.objects.by_email(email).filter(organisation=None)
+    user = superusers.select_for_update(no_key=True).first()
+    if user is None:
+        raise NotFound("There is no such superuser.")
+    _replace_password(user, password)
+    return user
+
+
+def _replace_password(user: User, password: str) -> None:
+    """Sessions of the console end by themselves: each is bound to the password it was begun with."""
     _set_password(user, password)
     user.save(update_fields=["password"])
     RefreshToken.objects.filter(user=user).delete()
-    audit.record(actor=actor, action="user.password_changed", resource_type="user", resource=user, label=user.email)
-    return user
 
 
 def _save(user: User, actor: Actor, changes: dict[str, tuple[Any, Any]]) -> None:

@@ -6,6 +6,7 @@ PIPELINE = "/v1/admin/pipelines/{id}"
 PINS = "/v1/admin/pipelines/{pipeline_id}/integrations"
 TEMPLATE = "/v1/admin/integration-templates/{id}"
 REVISIONS = "/v1/admin/integration-templates/{template_id}/revisions"
+ROLLOUT = "/v1/admin/rollouts/{id}"
 VENDOR = "/v1/admin/integration-catalog/{vendor}"
 
 # By address and method; an address that is missing here keeps the name that drf-spectacular makes.
@@ -54,6 +55,14 @@ OPERATIONS: Mapping[str, Mapping[str, str]] = {
     },
     f"{PINS}/{{id}}/deliveries": {"GET": "get_deliveries"},
     "/v1/admin/pipeline-integrations": {"GET": "list_all_pipeline_integrations"},
+    "/v1/admin/rollouts": {"GET": "list_rollouts", "POST": "plan_rollout"},
+    ROLLOUT: {"GET": "get_rollout", "DELETE": "discard_rollout"},
+    f"{ROLLOUT}/targets": {"GET": "list_rollout_targets"},
+    f"{ROLLOUT}/start": {"POST": "start_rollout"},
+    f"{ROLLOUT}/pause": {"POST": "pause_rollout"},
+    f"{ROLLOUT}/resume": {"POST": "resume_rollout"},
+    f"{ROLLOUT}/abort": {"POST": "abort_rollout"},
+    f"{ROLLOUT}/revert": {"POST": "revert_rollout"},
     "/v1/runtime/pipelines/{name}": {"GET": "load_pipeline"},
     "/v1/runtime/snapshot": {"GET": "load_snapshot"},
     "/v1/runtime/changes": {"GET": "load_changes"},
@@ -70,6 +79,7 @@ TAGS = [
         "description": "Which vendors receive events from which pipeline, at which revision.",
     },
     {"name": "Pipelines", "description": "Pipelines, their parameters, what they run and ran."},
+    {"name": "Rollouts", "description": "One revision for many pipelines: planned, in waves, watched, taken back."},
     {"name": "Templates", "description": "Integrations, each defined once and versioned as immutable revisions."},
     {"name": "Catalogue", "description": "The vendors this build knows."},
     {"name": "Users and tokens", "description": "Who may act: people, and the tokens of programs."},
@@ -93,6 +103,7 @@ TAG_OF = (
     ("/v1/admin/pipeline-integrations", "Pipeline integrations"),
     (PINS, "Pipeline integrations"),
     ("/v1/admin/pipelines", "Pipelines"),
+    ("/v1/admin/rollouts", "Rollouts"),
     ("/v1/runtime/", "Runtime feed"),
     ("/livez", "Health"),
     ("/readyz", "Health"),
@@ -114,6 +125,12 @@ ENUM_NAMES = {
     "DeliverySpan": ["hour", "day", "week"],
     "ReportStatus": ["accepted", "repeated"],
     "PinState": ["ok", "unresolvable"],
+    "RolloutState": "pipelines.models.RolloutState.values",
+    "TargetOutcome": "pipelines.models.Outcome.values",
+    "TargetStanding": "pipelines.rollouts.progress.STANDINGS",
+    "WaveVerdict": "pipelines.api.rollouts.objects.VERDICTS",
+    "OnFailure": "pipelines.models.OnFailure.values",
+    "OnInconclusive": "pipelines.models.OnInconclusive.values",
     "ChangeKind": ["added", "removed", "changed"],
     "LifeStatus": ["ok"],
     "ReadinessStatus": ["ok", "unavailable"],

@@ -48,7 +48,7 @@ settle(env)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not DEBUG
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
 SESSION_COOKIE_HTTPONLY = True
-CSRF_FAILURE_VIEW = "pipelines.admin.site.csrf_failure"
+CSRF_FAILURE_VIEW = "pipelines.admin.returning.csrf_failure"
 SECURE_CSP = {
     "default-src": ["'none'"],
     "script-src": ["'self'"],

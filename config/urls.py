@@ -16,6 +16,7 @@ from pipelines.api.feed import FeedEndpoint
 from pipelines.api.pins import FleetEndpoint, PinEndpoint
 from pipelines.api.pipelines import HistoryEndpoint, ParameterEndpoint, PipelineEndpoint
 from pipelines.api.reports import ReportEndpoint
+from pipelines.api.rollouts.endpoints import RolloutEndpoint, TargetEndpoint
 from pipelines.api.status import DeliveryEndpoint, StatusEndpoint
 from pipelines.api.tokens import TokenEndpoint
 from pipelines.api.usages import DiffEndpoint, UsageEndpoint, UsedTemplateEndpoint
@@ -23,6 +24,7 @@ from pipelines.api.usages import DiffEndpoint, UsageEndpoint, UsedTemplateEndpoi
 LIST: dict[str, Any] = {"get": "list", "post": "create"}
 ONE: dict[str, Any] = {"get": "retrieve", "put": "update", "patch": "update", "delete": "destroy"}
 
+ROLLOUTS = "v1/admin/rollouts"
 PIPELINES = "v1/admin/pipelines"
 TEMPLATES = "v1/admin/integration-templates"
 REVISION = f"{TEMPLATES}/<str:template_id>/revisions/<str:id>"
@@ -63,6 +65,14 @@ urlpatterns = [
         DeliveryEndpoint.as_view({"get": "retrieve"}),
     ),
     path("v1/admin/pipeline-integrations", FleetEndpoint.as_view({"get": "list"})),
+    path(ROLLOUTS, RolloutEndpoint.as_view(LIST)),
+    path(f"{ROLLOUTS}/<str:id>", RolloutEndpoint.as_view({"get": "retrieve", "delete": "destroy"})),
+    path(f"{ROLLOUTS}/<str:id>/targets", TargetEndpoint.as_view({"get": "list"})),
+    path(f"{ROLLOUTS}/<str:id>/start", RolloutEndpoint.as_view({"post": "start"})),
+    path(f"{ROLLOUTS}/<str:id>/pause", RolloutEndpoint.as_view({"post": "pause"})),
+    path(f"{ROLLOUTS}/<str:id>/resume", RolloutEndpoint.as_view({"post": "resume"})),
+    path(f"{ROLLOUTS}/<str:id>/abort", RolloutEndpoint.as_view({"post": "abort"})),
+    path(f"{ROLLOUTS}/<str:id>/revert", RolloutEndpoint.as_view({"post": "revert"})),
     path("v1/runtime/pipelines/<str:name>", FeedEndpoint.as_view({"get": "pipeline"})),
     path("v1/runtime/snapshot", FeedEndpoint.as_view({"get": "snapshot"})),
     path("v1/runtime/changes", FeedEndpoint.as_view({"get": "changes"})),

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from accounts.errors import Detail, PreflightFailed
 from integrations.json_tree import JSON, Place, compact_size, pointer_step, text_size, walk
@@ -103,6 +103,14 @@ class _Use:
     most_bytes: int  # per character of the value, over all places
 
 
+class Need(NamedTuple):
+    """What a config asks of one parameter: the types it is cast to, and the most bytes per character it adds."""
+
+    key: str
+    types: tuple[FieldType, ...]
+    most_bytes: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class CompiledConfig:
     """A config that has been read once and can be filled in for any number of pipelines.
@@ -116,6 +124,16 @@ class CompiledConfig:
     _template: _Branch = field(repr=False)  # a list that holds the config
     _uses: tuple[_Use, ...] = field(repr=False)
     _fixed_size: int = field(repr=False)
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """For whoever asks many pipelines at once which of them surely have what it takes."""
+        return tuple(Need(use.key, use.types, use.most_bytes) for use in self._uses)
+
+    @property
+    def spare_bytes(self) -> int:
+        """How many bytes all parameters together may add."""
+        return MAX_RESOLVED_BYTES - self._fixed_size
 
     def resolve(self, parameters: Mapping[str, str], conceal: Collection[str] = ()) -> JSON:
         """The config with every placeholder filled in, as a new tree.

@@ -1,4 +1,4 @@
-"""Changing many pins as one: what would happen to each, then all of it or nothing."""
+"""Turning many pins on or off as one: what would happen to each, then all of it or nothing."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -20,21 +20,6 @@ GONE = "It is not here any more."
 CHANGED = "Someone changed it, or its template, since you saw the plan."
 
 
-@dataclass(frozen=True)
-class Aim:
-    """What is wanted of every pin: a revision, on or off; what is not given stays."""
-
-    target: Revision | None = None
-    enabled: bool | None = None
-
-    def __post_init__(self) -> None:
-        if (self.target is None) == (self.enabled is None):
-            raise TypeError("An aim is either a target or on and off.")
-
-    def stands(self, pin: Pin) -> bool:
-        return pin.revision_id == self.target.pk if self.target else pin.enabled == self.enabled
-
-
 class Outcome(StrEnum):
     BLOCKED = "blocked"
     CHANGES = "changes"
@@ -50,20 +35,20 @@ class Line:
     reasons: tuple[str, ...] = ()
 
 
-def plan_batch(*, actor: Actor, pins: Collection[str], aim: Aim) -> list[Line]:
+def plan_batch(*, actor: Actor, pins: Collection[str], enabled: bool) -> list[Line]:
     """A line for each of these pins that is in the actor's organisation, in three statements however many there are.
 
     Raises Invalid for more than LIMIT.
     """
     require_few(len(pins))
     found = list(_named(actor, pins))
-    preflight = _Preflight([pin for pin in found if not aim.stands(pin)], aim)
-    return [_line(pin, aim, preflight) for pin in found]
+    preflight = _Preflight([pin for pin in found if enabled and not pin.enabled])
+    return [_line(pin, enabled, preflight) for pin in found]
 
 
 @transaction.atomic
-def change_batch(*, actor: Actor, seen: Mapping[str, str], aim: Aim) -> list[Pin]:
-    """Change every pin as `update_pin` does, each from the tag at which it was seen, or change none at all.
+def change_batch(*, actor: Actor, seen: Mapping[str, str], enabled: bool) -> list[Pin]:
+    """Turn every pin on or off as `update_pin` does, each from the tag at which it was seen, or change none at all.
 
     Raises Invalid for more than LIMIT, and Conflict (`BATCH_REFUSED`) that names every pin which is not as it was
     seen, or else the first that cannot be changed.
@@ -71,7 +56,7 @@ def change_batch(*, actor: Actor, seen: Mapping[str, str], aim: Aim) -> list[Pin
     require_few(len(seen))
     pins = _locked(actor, seen)
     _require_as_seen(pins, seen)
-    return [_change(actor, pin, aim) for pin in pins.values()]
+    return [_change(actor, pin, enabled) for pin in pins.values()]
 
 
 def require_few(count: int) -> None:
@@ -82,22 +67,21 @@ def require_few(count: int) -> None:
 
 
 class _Preflight:
-    """What each revision needs, and what each pipeline has of it, read at once for all pins."""
+    """What each pin's revision needs, and what each pipeline has of it, read at once for all pins."""
 
-    def __init__(self, pins: Collection[Pin], aim: Aim) -> None:
-        revisions = {aim.target.pk: aim.target} if aim.target else _with_config(pins)
-        self.revisions = revisions
+    def __init__(self, pins: Collection[Pin]) -> None:
+        self.revisions = _with_config(pins)
         self.compiled: dict[str, CompiledConfig] = {}
-        keys = {key for revision in revisions.values() for key in revision.parameters_used}
+        keys = {key for revision in self.revisions.values() for key in revision.parameters_used}
         needed = Parameter.objects.filter(pipeline__in={pin.pipeline_id for pin in pins}, key__in=keys)
         self.values: dict[str, dict[str, str]] = {}
         for parameter in needed:
             self.values.setdefault(parameter.pipeline_id, {})[parameter.key] = plain_value(parameter)
 
-    def problems(self, pin: Pin, revision: Revision) -> Iterable[Detail]:
-        if revision.pk not in self.compiled:
-            self.compiled[revision.pk] = compiled(revision)
-        return self.compiled[revision.pk].problems(self.values.get(pin.pipeline_id, {}))
+    def problems(self, pin: Pin) -> Iterable[Detail]:
+        if pin.revision_id not in self.compiled:
+            self.compiled[pin.revision_id] = compiled(self.revisions[pin.revision_id])
+        return self.compiled[pin.revision_id].problems(self.values.get(pin.pipeline_id, {}))
 
 
 def _named(actor: Actor, pins: Collection[str]) -> Iterable[Pin]:
@@ -113,27 +97,21 @@ def _with_config(pins: Iterable[Pin]) -> dict[str, Revision]:
     return {revision.pk: revision for revision in revisions}
 
 
-def _line(pin: Pin, aim: Aim, preflight: _Preflight) -> Line:
-    if aim.stands(pin):
+def _line(pin: Pin, enabled: bool, preflight: _Preflight) -> Line:
+    if pin.enabled == enabled:
         return Line(pin, Outcome.STANDS)
-    reasons = tuple(dict.fromkeys(_reasons(pin, aim, preflight)))
+    reasons = tuple(dict.fromkeys(_reasons(pin, preflight))) if enabled else ()
     return Line(pin, Outcome.BLOCKED if reasons else Outcome.CHANGES, reasons)
 
 
-def _reasons(pin: Pin, aim: Aim, preflight: _Preflight) -> Iterable[str]:
-    """What `update_pin` would refuse for; a pin that is turned off is never refused."""
-    if aim.enabled is False:
-        return
-    wanted = aim.target or preflight.revisions[pin.revision_id]
-    if wanted.template_id != pin.template_id:
-        yield f"Revision {wanted.number} is one of another template."
-        return
-    if wanted.template.archived:
+def _reasons(pin: Pin, preflight: _Preflight) -> Iterable[str]:
+    """What `update_pin` would refuse to turn it on for; a pin that is turned off is never refused."""
+    revision = preflight.revisions[pin.revision_id]
+    if revision.template.archived:
         yield "The template is archived."
-    if wanted.status == Status.RETIRED:
-        yield f"Revision {wanted.number} is retired. {wanted.standing.reason}".strip()
-    if pin.enabled or aim.enabled:
-        yield from (detail.message for detail in preflight.problems(pin, wanted))
+    if revision.status == Status.RETIRED:
+        yield f"Revision {revision.number} is retired. {revision.standing.reason}".strip()
+    yield from (detail.message for detail in preflight.problems(pin))
 
 
 def _locked(actor: Actor, seen: Mapping[str, str]) -> dict[str, Pin]:
@@ -161,15 +139,9 @@ def _require_as_seen(pins: Mapping[str, Pin], seen: Mapping[str, str]) -> None:
         raise Conflict(f"Nothing has been changed: {which} not as you saw {it}.", [*moved, *gone], code="BATCH_REFUSED")
 
 
-def _change(actor: Actor, pin: Pin, aim: Aim) -> Pin:
+def _change(actor: Actor, pin: Pin, enabled: bool) -> Pin:
     try:
-        return update_pin(
-            actor=actor,
-            pipeline_id=pin.pipeline_id,
-            pin_id=pin.pk,
-            revision_id=aim.target.pk if aim.target else None,
-            enabled=aim.enabled,
-        )
+        return update_pin(actor=actor, pipeline_id=pin.pipeline_id, pin_id=pin.pk, enabled=enabled)
     except Refused as refusal:
         message = f"Nothing has been changed: {name_of(pin)} cannot be. {refusal.message}"
         raise Conflict(message, refusal.details, code="BATCH_REFUSED") from None

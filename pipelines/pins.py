@@ -1,5 +1,6 @@
 """Changing pins: which vendors receive events from a pipeline, at which configuration version."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,6 +119,20 @@ def require_pipeline(*, actor: Actor, pipeline_id: str) -> None:
     """Raises NotFound unless the actor's organisation has this pipeline."""
     if not Pipeline.objects.in_organisation(actor.organisation_id).filter(pk=pipeline_id).exists():
         raise NotFound(NO_PIPELINE)
+
+
+def require_pipelines(*, actor: Actor, pipelines: Sequence[str], field: str) -> None:
+    """Raises Invalid that names each of these which the actor's organisation has not."""
+    found = Pipeline.objects.in_organisation(actor.organisation_id).filter(pk__in=pipelines)
+    known = set(found.values_list("pk", flat=True))
+    unknown = [key for key in dict.fromkeys(pipelines) if key not in known]
+    if unknown:
+        details = [_unknown(f"{field}/{pipelines.index(key)}", key) for key in unknown]
+        raise Invalid(details[0].message, details)
+
+
+def _unknown(field: str, key: str) -> Detail:
+    return Detail(field, "unknown_pipeline", f"There is no pipeline {key[:40]!a} in this organisation.")
 
 
 def breaks(error: IntegrityError, constraint: str, column: str) -> bool:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Self
 from django.apps import apps
 from django.conf import settings
 from django.db import models
+from django.db.models.functions import Coalesce
 
 if TYPE_CHECKING:
-    from pipelines.models import HistoryEntry, Label, Pin, Pipeline, Processor
+    from pipelines.models import HistoryEntry, Label, Pin, Pipeline, Processor, Rollout, RolloutTarget
 
 # A list shows of a revision its number; its config may be 256 KiB.
 HEAVY = ("config", "parameters_used", "change_summary")
@@ -115,3 +116,84 @@ class ProcessorQuerySet(models.QuerySet["Processor"]):
         unexpired = models.Q(token__expires_at=None) | models.Q(token__expires_at__gt=now)
         seen = self.filter(last_seen_at__gt=now - settings.PROCESSOR_LIVENESS)
         return seen.filter(unexpired, token__revoked_at=None)
+
+
+class RolloutQuerySet(models.QuerySet["Rollout"]):
+    def in_organisation(self, organisation_id: str) -> Self:
+        return self.filter(organisation_id=organisation_id)
+
+    def active(self) -> Self:
+        """Those that run or are paused: one per template at most."""
+        return self.filter(state__in=["running", "paused"])
+
+    def due(self, moment: datetime) -> Self:
+        """Those that run and should be looked at by now, the longest waiting first."""
+        return self.filter(state="running", next_at__lte=moment).order_by("next_at", "pk")
+
+    def with_names(self) -> Self:
+        """What a client sees of a rollout but its waves, in one statement however many there are."""
+        related = self.select_related("template", "revision")
+        return related.defer(*(f"revision__{name}" for name in HEAVY))
+
+    def with_waves(self) -> Self:
+        """Each with its waves in order and the configuration version that each made, in one statement more."""
+        return self.prefetch_related(waves_in_order())
+
+    def locked(self, *, skip_locked: bool = False) -> Self:
+        """For a change: the rollout's row, which comes before every other lock."""
+        return self.order_by("pk").select_for_update(no_key=True, of=("self",), skip_locked=skip_locked)
+
+
+class TargetQuerySet(models.QuerySet["RolloutTarget"]):
+    def moving(self) -> Self:
+        """Those that the plan moves and that nobody has taken out of it."""
+        return self.filter(outcome="moves", detached=False)
+
+    def between(self, lower: int, upper: int) -> Self:
+        """Those of one wave: at positions after `lower` up to `upper`."""
+        return self.filter(position__gt=lower, position__lte=upper)
+
+    def as_planned(self, *, moved: bool) -> Self:
+        """Those whose pin is as the plan has it, before the move or after it."""
+        return self.filter(models.Exists(_same_pin(moved)))
+
+    def astray(self, *, moved: bool) -> Self:
+        """Those whose pin is not as the plan has it, before the move or after it."""
+        return self.filter(~models.Exists(_same_pin(moved)))
+
+    def with_standing(self, rollout: "Rollout") -> Self:
+        """Each target of this rollout with `standing`: the plan's outcome, or *waiting*, *moved* or *detached*.
+
+        All of it is of one moment, since one statement asks for it. While the rollout is active the pins are asked
+        whether they are still as planned; afterwards it stays as it was at the end.
+        """
+        waves = apps.get_model("pipelines", "RolloutWave").objects.filter(rollout=rollout).exclude(applied_at=None)
+        reached = Coalesce(models.Subquery(waves.order_by("-number").values("upper")[:1]), 0)
+        moved = models.Q(position__lte=reached)
+        went = models.Q(detached=True)
+        if rollout.is_active:
+            went |= moved & ~models.Exists(_same_pin(True)) | ~moved & ~models.Exists(_same_pin(False))
+        return self.annotate(
+            standing=models.Case(
+                models.When(~models.Q(outcome="moves"), then=models.F("outcome")),
+                models.When(went, then=models.Value("detached")),
+                models.When(moved, then=models.Value("moved")),
+                default=models.Value("waiting"),
+            )
+        )
+
+    def with_names(self) -> Self:
+        """What a client sees of a target, in one statement however many there are."""
+        related = self.select_related("pipeline", "from_revision", "to_revision")
+        return related.defer(*(f"{side}_revision__{name}" for side in ("from", "to") for name in HEAVY))
+
+
+def waves_in_order() -> "models.Prefetch[str]":
+    """What is shown of a rollout's waves."""
+    waves = apps.get_model("pipelines", "RolloutWave").objects
+    return models.Prefetch("waves", waves.select_related("version").order_by("number"))
+
+
+def _same_pin(moved: bool) -> models.QuerySet["Pin"]:
+    pins = apps.get_model("pipelines", "Pin").objects
+    return pins.filter(pk=models.OuterRef("pin_id"), row_version=models.OuterRef("pin_row_version") + int(moved))

@@ -1,16 +1,17 @@
 """Tokens that are limited to some pipelines."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from django.db import transaction
 
 from accounts.actors import Actor
-from accounts.errors import Detail, Invalid
+from accounts.errors import Invalid
 from accounts.models import ApiToken
 from accounts.roles import Role
 from accounts.tokens import issue_token
-from pipelines.models import Pipeline, TokenPipeline
+from pipelines.models import TokenPipeline
+from pipelines.pins import require_pipelines
 
 
 @transaction.atomic
@@ -29,7 +30,7 @@ def issue_limited_token(
     if pipelines and scope != Role.PROCESSOR:
         message = "Only a processor token can be limited to pipelines. Leave pipelines out."
         raise Invalid.because("pipelines", "not_a_processor", message)
-    _require_known(actor, pipelines)
+    require_pipelines(actor=actor, pipelines=pipelines, field="pipelines")
     named = list(dict.fromkeys(pipelines))
     limits = {"pipelines": named} if named else {}
     token, secret = issue_token(actor=actor, name=name, scope=scope, expires_at=expires_at, limits=limits)
@@ -44,16 +45,3 @@ def pipelines_of(tokens: Iterable[ApiToken]) -> dict[str, list[str]]:
     for token_id, pipeline_id in limits.values_list("token_id", "pipeline_id"):
         named.setdefault(token_id, []).append(pipeline_id)
     return named
-
-
-def _require_known(actor: Actor, pipelines: Collection[str]) -> None:
-    found = Pipeline.objects.in_organisation(actor.organisation_id).filter(pk__in=pipelines)
-    known = set(found.values_list("pk", flat=True))
-    unknown = [key for key in dict.fromkeys(pipelines) if key not in known]
-    if unknown:
-        details = [_missing(list(pipelines).index(key), key) for key in unknown]
-        raise Invalid(details[0].message, details)
-
-
-def _missing(place: int, key: str) -> Detail:
-    return Detail(f"pipelines/{place}", "unknown_pipeline", f"There is no pipeline {key[:40]!a} in this organisation.")

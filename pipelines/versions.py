@@ -24,14 +24,27 @@ NEXT = """
 def publish(*, actor: Actor, entries: Sequence[HistoryEntry], pipelines: Iterable[str]) -> ConfigurationVersion:
     """Append the history of a change and give it the next version: call it last in the change's transaction.
 
-    From the moment the number is taken until commit no other change of the organisation can take one; only the row
-    that names the version is still to be written then. A reader who has seen version N has seen all before it.
+    A reader who has seen version N has seen all before it.
     """
-    version_id = new_id("ver")
+    version_id = new_version_id()
     for entry in entries:
-        entry.version_id = version_id  # the row it points at is written last; the constraint waits for the commit
+        entry.version_id = version_id
     HistoryEntry.objects.bulk_create(entries, batch_size=1000)
     Pipeline.objects.filter(pk__in=pipelines).update(changed_in=version_id)
+    return take_version(actor=actor, version_id=version_id)
+
+
+def new_version_id() -> str:
+    """What history and pipelines point at before the version itself is there: the constraints wait for the commit."""
+    return new_id("ver")
+
+
+def take_version(*, actor: Actor, version_id: str) -> ConfigurationVersion:
+    """Give a change whose history has been written the next version: call it last in the change's transaction.
+
+    From the moment the number is taken until commit no other change of the organisation can take one; only the row
+    that names the version is still to be written then.
+    """
     number, moment = _next(actor.organisation_id)
     return ConfigurationVersion.objects.create(
         id=version_id,

@@ -37,6 +37,7 @@ fsync = off
 synchronous_commit = off
 full_page_writes = off
 """
+DURABLE = CONFIGURATION.replace("= off", "= on")  # as in production: what has been committed outlives a crash
 
 NONE_FOUND = (
     f"No PostgreSQL {OLDEST} or newer to test against. Do one of these: install the server with your system's package "
@@ -157,8 +158,9 @@ class Server:
 class Keeper:
     """The same server, seen from the process that owns it."""
 
-    def __init__(self, home: Path, binaries: Binaries) -> None:
+    def __init__(self, home: Path, binaries: Binaries, configuration: str = CONFIGURATION) -> None:
         self.home = home
+        self.configuration = configuration
         self.binaries = binaries
         self.data = home / "data"
         # PostgreSQL refuses to run as root, as which a container often runs.
@@ -168,7 +170,7 @@ class Keeper:
         self._reach()
         self._run("initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
         with (self.data / "postgresql.conf").open("a") as file:
-            file.write(CONFIGURATION.format(home=self.home))
+            file.write(self.configuration.format(home=self.home))
         (self.home / "binaries").write_text(str(self.binaries.folder))
         self.run()
 

@@ -12,6 +12,7 @@ from django.urls import Resolver404, resolve
 
 from accounts.roles import Role
 from pipelines.admin.marks import LEGEND
+from pipelines.admin.rollout_plans import AT_ONCE
 from pipelines.admin.site import SECTIONS
 from pipelines.batches import LIMIT
 from pipelines.feed.reports import LIMIT as REPORTED
@@ -34,6 +35,7 @@ GLOSSARY = {
     "processor",
     "rollout",
     "wave",
+    "gate",
     "preflight",
 }
 
@@ -91,7 +93,7 @@ def test_the_sections_of_the_console_are_those_named_and_open_to_those_named() -
 def test_the_most_that_an_action_changes_is_as_named() -> None:
     text = README.read_text()
     assert f"at most {LIMIT:,} integrations at once" in sections(text)["The console"]
-    assert f"{LIMIT:,} integrations" in sections(text)["What is not there yet"]
+    assert f"single wave has at most {AT_ONCE:,} integrations" in sections(text)["The console"].replace("\n", " ")
 
 
 def test_the_states_of_what_runs_are_those_named_with_the_signs_of_the_console() -> None:

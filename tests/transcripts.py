@@ -68,6 +68,7 @@ class Names:
         r'|(?P<print>(?<="fingerprint": ")[0-9a-f]{20})'
         r'|(?P<end>"hint": "[\w-]{4}")'
         r'|(?P<cursor>"next_cursor": "[^"]+")'
+        r'|(?P<hash>"plan_hash": "[0-9a-f]{64}"|\bplan [0-9a-f]{12}\b)'
         r"|(?P<time>\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00))"
     )
 
@@ -80,8 +81,8 @@ class Names:
     def _name(self, found: re.Match[str]) -> str:
         if found["time"]:
             return found[0] if found[0] in DEMO_TIMES else "<time>"
-        if found["end"] or found["cursor"]:
-            return '"hint": "<end>"' if found["end"] else '"next_cursor": "<cursor>"'
+        if found["end"] or found["cursor"] or found["hash"]:
+            return found[0].partition(":")[0] + ': "<made>"'
         kind = found["kind"] or ("fingerprint" if found["print"] else "token")
         return self.known.setdefault(found[0], f"<{kind} {len(self.known)}>")
 

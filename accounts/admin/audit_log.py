@@ -2,19 +2,18 @@
 
 import json
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from django.contrib import admin, messages
-from django.db.models import Model, QuerySet
+from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, reverse
-from django.utils.dateparse import parse_date
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts.actors import ActorType
 from accounts.admin.console import organisation_id_of, require
+from accounts.admin.days import DayFilter
 from accounts.admin.downloads import Downloads
 from accounts.models import AuditEntry
 from accounts.roles import Role
@@ -62,49 +61,6 @@ class ActorTypeFilter(admin.SimpleListFilter):
         return queryset.filter(actor_type=self.value()) if self.value() else queryset
 
 
-class DayFilter(admin.ListFilter):
-    """From one day to another, both included, in UTC; the days stay in the address."""
-
-    title = "day"
-    template = "console/audit_days.html"
-    names = ("since", "until")
-
-    def __init__(self, request: HttpRequest, params: dict[str, Any], model: type[Model], model_admin: Any) -> None:
-        super().__init__(request, params, model, model_admin)
-        for name in self.names:
-            if name in params:
-                self.used_parameters[name] = params.pop(name)[-1]
-        self.days = {name: _read_day(str(text)) for name, text in self.used_parameters.items() if text}
-        if None in self.days.values():
-            messages.error(request, "Write a day such as 2026-02-20. What cannot be read is left out.")
-
-    def has_output(self) -> bool:
-        return True
-
-    def expected_parameters(self) -> list[str | None]:
-        return list(self.names)
-
-    def choices(self, changelist: Any) -> Any:
-        """One choice: the form, with everything else that the address says."""
-        others = [
-            (name, value)
-            for name, values in changelist.filter_params.items()
-            if name not in self.names
-            for value in values
-        ]
-        days = {name: self.used_parameters.get(name, "") for name in self.names}
-        clear = changelist.get_query_string(remove=list(self.names)) if any(days.values()) else ""
-        yield {"others": others, "clear": clear, **days}
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        since, until = (self.days.get(name) for name in self.names)
-        if since:
-            queryset = queryset.filter(created_at__gte=_midnight(since))
-        if until and until < date.max:  # no day follows the last one, and nothing is later
-            queryset = queryset.filter(created_at__lt=_midnight(until) + timedelta(days=1))
-        return queryset
-
-
 class AuditLogAdmin(Downloads):
     reads = Role.ADMIN
     writes = Role.ADMIN
@@ -115,9 +71,7 @@ class AuditLogAdmin(Downloads):
     search_help_text = "Person, object, its id, or action"
     ordering = ["-created_at", "-id"]
     sortable_by = []
-    change_list_template = "console/audit.html"
     actions = []
-    show_facets = admin.ShowFacets.NEVER
     file_name = "audit-log"
     columns = {
         "id": lambda entry: str(entry.pk),
@@ -138,8 +92,7 @@ class AuditLogAdmin(Downloads):
         return [self.route("<int:key>/", self.show, "page"), *super().get_urls()]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        context = {"title": "Audit log", "address": request.GET.urlencode()}
-        return super().changelist_view(request, context | (extra_context or {}))
+        return super().changelist_view(request, {"title": "Audit log"} | (extra_context or {}))
 
     @admin.display(description="When (UTC)")
     def moment(self, entry: AuditEntry) -> SafeString:
@@ -191,14 +144,3 @@ def _arrow(change: dict[str, Any]) -> str:
 def _short(value: Any) -> str:
     text = shown(value) if isinstance(value, str | None) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= LENGTH_SHOWN else f"{text[: LENGTH_SHOWN - 1]}…"
-
-
-def _read_day(text: str) -> date | None:
-    try:
-        return parse_date(text)
-    except ValueError:
-        return None
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time.min, UTC)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
@@ -12,6 +13,8 @@ from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from accounts.actors import Actor, ActorType
 from accounts.admin.pages import IdsFirst
@@ -62,8 +65,8 @@ def require(request: HttpRequest, needed: Role) -> None:
 
 
 @contextmanager
-def told(request: HttpRequest, success: str | None = None) -> Iterator[None]:
-    """Do something and say how it went: a refusal becomes a message with every reason, and nothing has changed."""
+def told(request: HttpRequest) -> Iterator[None]:
+    """Do something that may be refused: a refusal becomes a message with every reason, and nothing has changed."""
     try:
         yield
     except NotFound as refusal:
@@ -71,9 +74,6 @@ def told(request: HttpRequest, success: str | None = None) -> Iterator[None]:
     except Refused as refusal:
         reasons = [detail.message for detail in refusal.details if detail.message != refusal.message]
         messages.error(request, " ".join(dict.fromkeys([refusal.message, *reasons])))
-    else:
-        if success:
-            messages.success(request, success)
 
 
 def rehearse(change: Callable[[], object]) -> list[str]:
@@ -97,6 +97,7 @@ class Question:
     back: str
     changes: Sequence[tuple[str, str, str]] = ()  # what, before, after
     problems: Sequence[str] = ()
+    note: str | None = None  # what else to know before, with links where it is safe text
     dangerous: bool = False
     fields: Sequence[tuple[str, str]] = ()  # hidden inputs, such as the tag of what was seen
 
@@ -108,6 +109,7 @@ class ConsoleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # the class tak
     writes: ClassVar[Role] = Role.EDITOR
     linked_filters: ClassVar[tuple[str, ...]] = ()  # further columns that pages of ours link to
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER  # a count for each choice of each filter is a statement for each
     paginator = IdsFirst
     list_per_page = 50
     list_max_show_all = 0
@@ -120,6 +122,14 @@ class ConsoleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # the class tak
         """Nothing but the filters that are offered: any other column could be guessed at, a password's hash too."""
         offered = [name for entry in self.list_filter for name in _parameters_of(entry)]
         return lookup in {*offered, *(f"{name}__exact" for name in offered), *self.linked_filters}
+
+    @admin.display(description="Added (UTC)", ordering="created_at")
+    def added(self, row: Any) -> SafeString:
+        return time_of(row.created_at)
+
+    @admin.display(description="Changed (UTC)", ordering="updated_at")
+    def changed(self, row: Any) -> SafeString:
+        return time_of(row.updated_at)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)
@@ -174,6 +184,11 @@ class ConsoleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # the class tak
 
     def back(self, address: str) -> HttpResponseRedirect:
         return HttpResponseRedirect(address)
+
+
+def time_of(moment: datetime) -> SafeString:
+    """A time in a list, written as everywhere."""
+    return format_html('<time datetime="{}">{}</time>', moment.isoformat(), f"{moment:%Y-%m-%d %H:%M}")
 
 
 def _parameters_of(entry: Any) -> tuple[str, ...]:

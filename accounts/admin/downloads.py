@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import PAGE_VAR
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponseBase, StreamingHttpResponse
-from django.urls import URLPattern
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.urls import URLPattern, reverse
 from django.utils import timezone
 
 from accounts.admin.console import ConsoleAdmin, require
@@ -28,6 +29,7 @@ class Downloads(ConsoleAdmin):
     file_name: ClassVar[str]
     columns: ClassVar[Columns]
     actions = ["export_csv", "export_json"]
+    change_list_template = "console/list.html"
 
     def rows(self, chosen: QuerySet[Any]) -> Iterable[Any]:
         """The rows of the file: as few SQL statements for many as for one."""
@@ -35,6 +37,16 @@ class Downloads(ConsoleAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         return [self.route("export/<str:kind>/", self.export, "export"), *super().get_urls()]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """With links to the whole list as a file, filtered as the list is."""
+        asked = request.GET.copy()
+        asked.pop(PAGE_VAR, None)
+        query = f"?{asked.urlencode()}" if asked else ""
+        meta = self.model._meta
+        name = f"{self.admin_site.name}:{meta.app_label}_{meta.model_name}_export"
+        exports = [(kind.upper(), reverse(name, args=[kind]) + query) for kind in ("csv", "json")]
+        return super().changelist_view(request, {"exports": exports} | (extra_context or {}))
 
     def export(self, request: HttpRequest, kind: str) -> HttpResponseBase:
         """Everything that the list's own address would show."""

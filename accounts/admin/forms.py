@@ -1,19 +1,11 @@
 """Forms of the console's pages for admins; the rules are the services', a form only reads."""
 
-import secrets
 from typing import Any
 
 from django import forms
-from django.core import signing
-from django.http import HttpRequest
 
-from accounts.admin.console import signed_in
-from accounts.errors import Conflict, Refused, Stale
+from accounts.errors import Refused, Stale
 from accounts.models import ROLE_CHOICES, User
-
-SALT = "pinion.form"
-OPEN_FOR = 12 * 60 * 60  # seconds; a used key is remembered for twice as long
-TOO_OLD = "This form was open for too long. Nothing has been changed: open it again."
 
 
 class UserForm(forms.Form):
@@ -31,17 +23,33 @@ class UserForm(forms.Form):
         return {"name": user.name, "role": user.role, "tag": user.tag}
 
 
+class NewPassword(forms.CharField):
+    """A password to be set, which no page ever shows again."""
+
+    def __init__(self, **options: Any) -> None:
+        widget = forms.PasswordInput(attrs={"autocomplete": "new-password"})
+        super().__init__(strip=False, max_length=1024, widget=widget, **options)
+
+
 class NewUserForm(forms.Form):
     email = forms.EmailField(max_length=254, widget=forms.EmailInput(attrs={"autocomplete": "off"}))
     name = forms.CharField(max_length=200)
     role = forms.ChoiceField(choices=ROLE_CHOICES, help_text=UserForm.base_fields["role"].help_text)
-    password = forms.CharField(
-        required=False,
-        strip=False,
-        max_length=1024,
-        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        help_text="At least 10 characters. Without one they cannot log in until an operator sets it.",
+    password = NewPassword(
+        required=False, help_text="At least 10 characters. Without one they cannot log in until an admin sets it."
     )
+
+
+class PasswordForm(forms.Form):
+    """Another password for somebody else, typed twice, since nobody sees what is typed."""
+
+    password = NewPassword(help_text="At least 10 characters. Tell it to them in a way that nobody else reads.")
+    again = NewPassword(label="Once more")
+
+    def clean(self) -> dict[str, Any]:
+        if len({self.cleaned_data.get(name) for name in ("password", "again")} - {None}) > 1:
+            self.add_error("again", "The two passwords differ.")
+        return self.cleaned_data
 
 
 def blame(form: forms.Form, refusal: Refused) -> None:
@@ -54,19 +62,3 @@ def blame(form: forms.Form, refusal: Refused) -> None:
     for detail in refusal.details:
         name = detail.field.partition("/")[0]
         form.add_error(name if name in form.fields else None, detail.message)
-
-
-def new_form_key(request: HttpRequest) -> str:
-    """A key for a form that may act once, good for this person and for half a day."""
-    return signing.dumps([signed_in(request).pk, secrets.token_urlsafe(12)], salt=SALT)
-
-
-def read_form_key(request: HttpRequest, text: str) -> str:
-    """What tells this form from every other. Raises Conflict for a key that is old, or somebody else's."""
-    try:
-        user_id, key = signing.loads(text, salt=SALT, max_age=OPEN_FOR)
-    except (signing.BadSignature, ValueError):
-        raise Conflict(TOO_OLD, code="FORM_EXPIRED") from None
-    if user_id != signed_in(request).pk:
-        raise Conflict(TOO_OLD, code="FORM_EXPIRED")
-    return str(key)

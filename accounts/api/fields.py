@@ -58,15 +58,6 @@ class Name(Line):
         return super().to_internal_value(data)
 
 
-class Whole(serializers.IntegerField):
-    """A JSON integer, and nothing that merely looks like it."""
-
-    def to_internal_value(self, data: Any) -> int:
-        if not isinstance(data, int) or isinstance(data, bool):
-            raise serializers.ValidationError("This must be a whole number.", code="wrong_type")
-        return data
-
-
 class Flag(serializers.BooleanField):
     """true or false, and nothing that merely looks like it."""
 
@@ -74,6 +65,34 @@ class Flag(serializers.BooleanField):
         if not isinstance(data, bool):
             raise serializers.ValidationError("This must be true or false.", code="wrong_type")
         return data
+
+
+class Whole(serializers.IntegerField):
+    """A JSON integer, and nothing that merely looks like it."""
+
+    default_error_messages = {
+        "min_value": "This must be at least {min_value}.",
+        "max_value": "This must be at most {max_value}.",
+    }
+
+    def to_internal_value(self, data: Any) -> int:
+        if not isinstance(data, int) or isinstance(data, bool):
+            raise serializers.ValidationError("This must be a whole number.", code="wrong_type")
+        return data
+
+
+class Ratio(serializers.FloatField):
+    """A JSON number from 0 to 1."""
+
+    default_error_messages = Whole.default_error_messages
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"min_value": 0, "max_value": 1, **options})
+
+    def to_internal_value(self, data: Any) -> float:
+        if not isinstance(data, int | float) or isinstance(data, bool):
+            raise serializers.ValidationError("This must be a number from 0 to 1.", code="wrong_type")
+        return float(data)
 
 
 class Choice(serializers.ChoiceField):

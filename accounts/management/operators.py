@@ -2,6 +2,7 @@
 
 import getpass
 import socket
+import sys
 from argparse import ArgumentParser
 from typing import Any
 
@@ -27,7 +28,11 @@ class OperatorCommand(BaseCommand):
         except Refused as refusal:
             untold = [detail for detail in refusal.details if detail.message not in refusal.message]
             lines = [refusal.message, *(f"  {detail.field}: {detail.message}" for detail in untold)]
-            raise CommandError("\n".join(lines)) from None
+            raise CommandError("\n".join(lines), returncode=self.exit_code(refusal)) from None
+
+    def exit_code(self, refusal: Refused) -> int:
+        """How the command ends when a rule refuses what it was to do."""
+        return 1
 
     def organisation(self, options: dict[str, Any]) -> Organisation:
         """The organisation meant. Raises CommandError that lists those there are."""
@@ -52,6 +57,24 @@ class OperatorCommand(BaseCommand):
         if not allows(user.role, needed):
             raise CommandError(f"{user.email} is a {user.role}, and this takes the role {needed.value}.")
         return Actor(ActorType.USER, user.pk, user.email, organisation.pk, Role(user.role))
+
+
+class PasswordCommand(OperatorCommand):
+    """A command that takes a password: asked for twice, or read from standard input."""
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("--password-stdin", action="store_true", help="Read the password from standard input.")
+
+    def password(self, options: dict[str, Any]) -> str:
+        if options["password_stdin"]:
+            return sys.stdin.readline().rstrip("\r\n")
+        if not sys.stdin.isatty():
+            raise CommandError("There is no terminal to ask on. Send the password with --password-stdin.", returncode=2)
+        first, again = getpass.getpass("Password: "), getpass.getpass("Once more: ")
+        if first != again:
+            raise CommandError("The two passwords differ.")
+        return first
 
 
 def operator(organisation: Organisation) -> Actor:

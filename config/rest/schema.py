@@ -103,8 +103,8 @@ class EndpointSchema(AutoSchema):
         """The headers and the query parameter that this operation takes like all of its kind."""
         if self._is_open() or self.method not in WRITES or "/auth/" in self.path:
             return [IF_NONE_MATCH] if self._reads_tagged() else []
-        own = [IDEMPOTENCY_KEY] if self.method == "POST" else [IF_MATCH] if self._is_about_tagged() else []
-        return [DRY_RUN, *own]
+        once = [IDEMPOTENCY_KEY] if self.method == "POST" else []
+        return [DRY_RUN, *once, *([IF_MATCH] if self._changes_tagged() else [])]
 
     def get_operation(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
         operation: dict[str, Any] | None = super().get_operation(*args, **kwargs)
@@ -173,7 +173,7 @@ class EndpointSchema(AutoSchema):
         found += ["413", "415"] if self.method in WRITES else []
         found += ["422"] if self.method in WRITES else []
         found += ["409"] if self.method in WRITES and "/auth/" not in self.path else []
-        found += ["412"] if self.method in CHANGES and self._is_about_tagged() else []
+        found += ["412"] if self._changes_tagged() else []
         return sorted(found)
 
     def _headers(self, status: str) -> list[str]:
@@ -192,6 +192,10 @@ class EndpointSchema(AutoSchema):
 
     def _reads_tagged(self) -> bool:
         return self.method == "GET" and not self._is_list_view() and _is_tagged(self._answer_of("200"))
+
+    def _changes_tagged(self) -> bool:
+        """Whether an object that is there already changes; a POST changes the one whose id its address goes beyond."""
+        return (self.method in CHANGES or (self.method == "POST" and "{id}/" in self.path)) and self._is_about_tagged()
 
     def _is_about_tagged(self) -> bool:
         return _is_tagged(getattr(self.view, "serializer_class", None))

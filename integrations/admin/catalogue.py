@@ -1,13 +1,16 @@
 """The catalogue in the console: vendors by category, what each needs, and installing one."""
 
-from django.contrib import messages
+from functools import partial
+
 from django.contrib.admin import AdminSite
 from django.db.models import Count
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
+from accounts.actors import Actor
 from accounts.admin.console import actor_of, organisation_id_of, require, role_of
+from accounts.admin.sending import Done, acts, settle
 from accounts.errors import Refused
 from accounts.roles import Role, allows
 from integrations.admin.forms import InstallForm
@@ -57,18 +60,20 @@ def install_page(site: AdminSite, request: HttpRequest, key: str) -> HttpRespons
     actor = actor_of(request)
     data = request.POST if request.method == "POST" else None
     form = InstallForm(data, vendor=vendor, owner=f"install-form:{actor.id}:{key}")
-    if form.is_bound and form.is_valid():
+    if form.is_bound and form.is_valid() and acts(request):
         try:
-            template, created = install(actor=actor, vendor=key, **form.wish)
+            return settle(request, partial(_installed, actor, key, form))
         except Refused as refusal:
             form.take(refusal)
-        else:
-            messages.success(request, f"{template.name} is installed. It runs nowhere until it is pinned.")
-            for warning in created.warnings:
-                messages.warning(request, warning.message)
-            return HttpResponseRedirect(reverse("admin:integrations_template_page", args=[template.pk]))
     context = {"title": f"Install {vendor.name}", "vendor": vendor, "form": form}
     return TemplateResponse(request, "console/catalogue_install.html", site.each_context(request) | context)
+
+
+def _installed(actor: Actor, key: str, form: InstallForm) -> Done:
+    template, created = install(actor=actor, vendor=key, **form.wish)
+    address = reverse("admin:integrations_template_page", args=[template.pk])
+    warnings = tuple(warning.message for warning in created.warnings)
+    return Done(address, f"{template.name} is installed. It runs nowhere until it is pinned.", warnings)
 
 
 def _found(key: str) -> Vendor:

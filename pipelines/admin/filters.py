@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.http import HttpRequest
 
 from accounts.admin.console import organisation_id_of
@@ -43,10 +43,21 @@ class BehindFilter(admin.SimpleListFilter):
     parameter_name = "outdated"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, str]]:
-        return [("true", "Behind the latest"), ("false", "At the latest")]
+        return [
+            ("true", "Behind the latest"),
+            ("one", "One behind"),
+            ("more", "Two or more behind"),
+            ("false", "At the latest"),
+        ]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> QuerySet[Any]:
-        found: QuerySet[Any] = queryset.outdated(self.value() == "true") if self.value() else queryset
+        before_latest = F("template__latest_number") - 1
+        found: QuerySet[Any] = {
+            "true": queryset.outdated(),
+            "one": queryset.filter(revision__number=before_latest),
+            "more": queryset.filter(revision__number__lt=before_latest),
+            "false": queryset.outdated(False),
+        }.get(self.value() or "", queryset)
         return found
 
 

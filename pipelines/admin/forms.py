@@ -67,7 +67,6 @@ class ParameterForm(forms.Form):
             self.fields["value"].widget = forms.PasswordInput(
                 render_value=False, attrs={"autocomplete": "new-password"}
             )
-            self.fields["value"].help_text = "Type it again: a secret is not sent back."
 
 
 class AssignForm(forms.Form):

@@ -11,8 +11,9 @@ from django.urls import reverse
 
 from accounts.admin.console import organisation_id_of
 from integrations.vendors import VENDORS
-from pipelines.admin.timeline import sentence_of
-from pipelines.models import HistoryEntry, Pin, Pipeline
+from pipelines.admin.recent import last_changes
+from pipelines.admin.rollout_words import Summary, summaries, with_names
+from pipelines.models import Pin, Pipeline, Rollout
 
 RECENT = 10
 WORST = 10
@@ -33,9 +34,12 @@ class VendorAge:
         return f"{self.address}&outdated=false"
 
     @property
-    def behind_address(self) -> str:
-        """The list knows no distance, so one behind and further behind lead to the same pins."""
-        return f"{self.address}&outdated=true"
+    def one_behind_address(self) -> str:
+        return f"{self.address}&outdated=one"
+
+    @property
+    def further_address(self) -> str:
+        return f"{self.address}&outdated=more"
 
     @property
     def total(self) -> int:
@@ -72,7 +76,9 @@ def home(site: AdminSite, request: HttpRequest) -> TemplateResponse:
         "pipeline_count": Pipeline.objects.in_organisation(organisation_id).count(),
         "templates_behind": _templates_behind(organisation_id),
         "ages": _ages(organisation_id),
-        "recent": _recent(organisation_id),
+        "rollouts": _rollouts(organisation_id),
+        "rollout_count": Rollout.objects.in_organisation(organisation_id).active().count(),
+        "recent": last_changes(organisation_id, RECENT),
     }
     return TemplateResponse(request, "console/home.html", site.each_context(request) | context)
 
@@ -84,6 +90,12 @@ def _templates_behind(organisation_id: str) -> list[Any]:
     pins = Pin.objects.in_organisation(organisation_id).filter(_BEHIND)
     rows = pins.values("template_id", "template__name").annotate(behind=Count("pk")).order_by("-behind")[:WORST]
     return list(rows)
+
+
+def _rollouts(organisation_id: str) -> list[Summary]:
+    """Those under way, with who waits for somebody first."""
+    active = with_names(Rollout.objects.in_organisation(organisation_id).active())
+    return summaries(active.order_by("state", "-started_at", "pk")[:WORST])  # paused comes before running
 
 
 def _ages(organisation_id: str) -> list[VendorAge]:
@@ -106,8 +118,3 @@ def _ages(organisation_id: str) -> list[VendorAge]:
         for row in rows
     ]
     return sorted(ages, key=lambda age: -age.total)
-
-
-def _recent(organisation_id: str) -> list[tuple[HistoryEntry, str]]:
-    entries = HistoryEntry.objects.filter(version__organisation_id=organisation_id).select_related("pipeline")
-    return [(entry, sentence_of(entry)) for entry in entries.with_names().order_by("-pk")[:RECENT]]

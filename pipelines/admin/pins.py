@@ -3,11 +3,12 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, reverse
 from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -15,13 +16,17 @@ from django.utils.safestring import SafeString
 
 from accounts.actors import Actor
 from accounts.admin.console import Question, actor_of, organisation_id_of, rehearse, require, told
+from accounts.admin.days import ChangedFilter
+from accounts.admin.sending import acts, carry_out
 from accounts.errors import PreflightFailed
+from integrations.admin.forms import vendor_name
 from integrations.models import Revision, Template
 from integrations.revisions import find_revision
 from pipelines.admin.actions import PinActions
 from pipelines.admin.chart import deliveries
 from pipelines.admin.filters import BehindFilter, PinLabelFilter, TemplateFilter, UnresolvedFilter, VendorFilter
 from pipelines.admin.marks import VERDICTS, mark_of
+from pipelines.admin.rollout_words import takes_out
 from pipelines.differences import compare
 from pipelines.feed.applied import pin_statuses
 from pipelines.feed.figures import SPANS
@@ -73,10 +78,18 @@ def deed(name: str, actor: Actor, pin: Pin, target: Revision | None = None) -> D
 
 
 class PinAdmin(PinActions):
-    list_display = ["name", "pipeline_name", "vendor", "at_revision", "latest", "state", "updated_at"]
+    list_display = ["name", "pipeline_name", "vendor", "at_revision", "latest", "state", "changed"]
     list_display_links = None
-    list_filter = [BehindFilter, "enabled", UnresolvedFilter, VendorFilter, TemplateFilter, PinLabelFilter]
-    linked_filters = ("revision",)  # from the page of a template
+    list_filter = [
+        BehindFilter,
+        "enabled",
+        UnresolvedFilter,
+        ChangedFilter,
+        VendorFilter,
+        TemplateFilter,
+        PinLabelFilter,
+    ]
+    linked_filters = ("revision", "pipeline")  # from the page of a template, and from the list of pipelines
     search_fields = ["id"]  # the search itself is below
     search_help_text = "Pipeline, template or id"
     ordering = ["-updated_at", "id"]
@@ -120,7 +133,7 @@ class PinAdmin(PinActions):
 
     @admin.display(description="Vendor")
     def vendor(self, pin: Pin) -> str:
-        return pin.template.vendor
+        return vendor_name(pin.template.vendor)
 
     @admin.display(description="Revision")
     def at_revision(self, pin: Pin) -> str:
@@ -152,6 +165,7 @@ class PinAdmin(PinActions):
             instances=[(each, VERDICTS[each.verdict]) for each in status.instances[:INSTANCES_SHOWN]],
             spans=SPANS,
             **deliveries(pin, request.GET.get("span", "")),
+            rollout_note=takes_out(pin),
         )
 
     def move(self, request: HttpRequest, key: str) -> HttpResponse:
@@ -166,10 +180,9 @@ class PinAdmin(PinActions):
             target = find_revision(pin.template, reference) if reference else None
         chosen = deed(name, actor_of(request), pin, target if reference else None)
         back = safe_back(request, reverse("admin:pipelines_pipeline_page", args=[pin.pipeline_id]))
-        if request.method == "POST":
-            with told(request, chosen.done):
-                chosen.change(request.POST.get("tag", "none"))
-            return HttpResponseRedirect(back)
+        if acts(request):
+            change = partial(chosen.change, request.POST.get("tag", "none"))
+            return carry_out(request, change, done=chosen.done, then=back)
         return self.ask(request, _question(pin, chosen, back))
 
 
@@ -184,6 +197,7 @@ def _question(pin: Pin, chosen: Deed, back: str) -> Question:
         back=back,
         changes=_changes(pin, chosen.target),
         problems=rehearse(lambda: chosen.change(pin.tag)),
+        note=takes_out(pin),
         dangerous=chosen.dangerous,
         fields=fields,
     )
@@ -208,6 +222,12 @@ def shown(value: object) -> str:
 
 def address_of(pin: Pin) -> str:
     return reverse("admin:pipelines_pin_page", args=[pin.pk])
+
+
+def pins_link(query: str, count: int, of: str) -> SafeString:
+    """A number of integrations as a link to them; `of` says to who does not see the list what they are."""
+    address = f"{reverse('admin:pipelines_pin_changelist')}?{query}"
+    return format_html('<a href="{}">{}<span class="sr-only"> {}</span></a>', address, count, of)
 
 
 def state_of(pin: Pin) -> tuple[str, str]:

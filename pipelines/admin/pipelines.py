@@ -1,17 +1,20 @@
 """Pipelines in the console: the list, and the page of one with its pins, parameters, config and history."""
 
 import json
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import Count, OuterRef, QuerySet, Subquery
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from accounts.admin.console import Question, actor_of, rehearse, require, role_of, told
+from accounts.admin.console import Question, actor_of, rehearse, require, role_of
+from accounts.admin.days import ChangedFilter
 from accounts.admin.forms import blame
+from accounts.admin.sending import Done, acts, carry_out, settle
 from accounts.errors import Refused
 from accounts.moments import read_moment
 from accounts.roles import Role, allows
@@ -20,24 +23,25 @@ from integrations.revisions import find_revision
 from pipelines.admin.exports import PipelineExports
 from pipelines.admin.filters import LabelFilter
 from pipelines.admin.forms import AssignForm, ParameterForm, PipelineForm
+from pipelines.admin.history import HistoryPages, newest
 from pipelines.admin.marks import mark_of
-from pipelines.admin.pins import state_of
-from pipelines.admin.timeline import sentence_of
+from pipelines.admin.pins import pins_link, state_of
 from pipelines.configs import config_at, current_config
 from pipelines.feed.applied import applied_states
-from pipelines.models import HistoryEntry, Pin, Pipeline
+from pipelines.models import Pin, Pipeline
 from pipelines.parameters import Wish, change_parameters, delete_parameter
 from pipelines.pins import assign_pin
 from pipelines.registry import create_pipeline, delete_pipeline, update_pipeline
 from pipelines.versions import version_at
 
-HISTORY_SHOWN = 50
+HISTORY_SHOWN = 10
+TEMPLATES_OFFERED = 200
 
 
-class PipelineAdmin(PipelineExports):
-    list_display = ["named", "type", "shown_labels", "pins", "behind", "enabled", "updated_at"]
+class PipelineAdmin(PipelineExports, HistoryPages):
+    list_display = ["named", "type", "shown_labels", "pins", "behind", "enabled", "changed"]
     list_display_links = None
-    list_filter = ["type", "enabled", LabelFilter]
+    list_filter = ["type", "enabled", ChangedFilter, LabelFilter]
     search_fields = ["name", "slug", "id", "pipeline_key"]
     search_help_text = "Name, slug, id or pipeline key"
     ordering = ["name", "id"]
@@ -60,6 +64,7 @@ class PipelineAdmin(PipelineExports):
             self.route("<str:key>/parameters/", self.set_parameter, "parameter"),
             self.route("<str:key>/parameters/<str:name>/delete/", self.drop_parameter, "parameter_delete"),
             self.route("<str:key>/config/", self.config, "config"),
+            *self.history_routes(),
             self.route("<str:key>/", self.show, "page"),
             *super().get_urls(),
         ]
@@ -73,20 +78,22 @@ class PipelineAdmin(PipelineExports):
         return ", ".join(sorted(str(label) for label in pipeline.labels.all()))
 
     @admin.display(description="Integrations")
-    def pins(self, pipeline: Any) -> int:
-        return int(pipeline.pin_count or 0)
+    def pins(self, pipeline: Any) -> SafeString | int:
+        return (
+            pins_link(f"pipeline={pipeline.pk}", pipeline.pin_count, f"on {pipeline.name}") if pipeline.pin_count else 0
+        )
 
     @admin.display(description="Behind")
-    def behind(self, pipeline: Any) -> str:
-        return str(pipeline.behind_count or "")
+    def behind(self, pipeline: Any) -> SafeString | str:
+        query = f"outdated=true&pipeline={pipeline.pk}"
+        return pins_link(query, pipeline.behind_count, f"on {pipeline.name} behind") if pipeline.behind_count else ""
 
     def show(self, request: HttpRequest, key: str) -> HttpResponse:
         """Everything about one pipeline."""
         pipeline = self.found(request, key)
         pins = list(Pin.objects.filter(pipeline=pipeline).with_needs().order_by("created_at", "pk"))
         states = applied_states(pins)
-        secret = HistoryEntry.objects.filter(pipeline=pipeline).last_secret_lines()
-        history = HistoryEntry.objects.filter(pipeline=pipeline).with_names().order_by("-pk")[: HISTORY_SHOWN + 1]
+        lines, is_more = newest(pipeline, HISTORY_SHOWN)
         return self.page(
             request,
             "pipeline.html",
@@ -94,7 +101,8 @@ class PipelineAdmin(PipelineExports):
             pipeline=pipeline,
             pins=[(pin, *state_of(pin), mark_of(states[pin.pk])) for pin in pins],
             parameters=_parameters(pipeline, pins),
-            history=[(entry, sentence_of(entry, secret)) for entry in history[:HISTORY_SHOWN]],
+            lines=lines,
+            more_history=is_more,
             parameter_form=ParameterForm(),
             may_delete=allows(role_of(request), Role.ADMIN),
         )
@@ -102,36 +110,22 @@ class PipelineAdmin(PipelineExports):
     def create(self, request: HttpRequest) -> HttpResponse:
         require(request, self.writes)
         form = PipelineForm(request.POST or None)
-        if request.method == "POST" and form.is_valid():
-            fields = {name: value for name, value in form.cleaned_data.items() if name != "tag"}
-            fields["slug"] = fields["slug"] or None
+        if acts(request) and form.is_valid():
             try:
-                pipeline = create_pipeline(actor=actor_of(request), **fields)
+                return settle(request, partial(_created, request, form.cleaned_data))
             except Refused as refusal:
                 blame(form, refusal)
-            else:
-                with told(request, f"{pipeline.name} is here."):
-                    return HttpResponseRedirect(address_of(pipeline))
         return self.page(request, "form.html", form=form, title="New pipeline", button="Add pipeline", back="../")
 
     def edit(self, request: HttpRequest, key: str) -> HttpResponse:
         require(request, self.writes)
         pipeline = self.found(request, key)
         form = PipelineForm(request.POST or None, initial=PipelineForm.facts(pipeline))
-        if request.method == "POST" and form.is_valid():
-            fields = dict(form.cleaned_data)
-            held = dict.fromkeys(pipeline.labels.values_list("key", flat=True))
-            labels, tag = held | fields.pop("labels"), fields.pop("tag")
-            fields["slug"] = fields["slug"] or pipeline.slug
+        if acts(request) and form.is_valid():
             try:
-                update_pipeline(
-                    actor=actor_of(request), pipeline_id=key, fields=fields, labels=labels, expected=tag or "none"
-                )
+                return settle(request, partial(_edited, request, pipeline, form.cleaned_data))
             except Refused as refusal:
                 blame(form, refusal)
-            else:
-                with told(request, f"{fields['name']} is saved."):
-                    return HttpResponseRedirect(address_of(pipeline))
         title = f"Edit {pipeline.name}"
         return self.page(request, "form.html", form=form, title=title, button="Save", back=address_of(pipeline))
 
@@ -139,10 +133,15 @@ class PipelineAdmin(PipelineExports):
         require(request, Role.ADMIN)
         pipeline = self.found(request, key)
         actor = actor_of(request)
-        if request.method == "POST":
-            with told(request, f"{pipeline.name} is deleted."):
-                delete_pipeline(actor=actor, pipeline_id=key, expected=request.POST.get("tag", "none"))
-            return HttpResponseRedirect(reverse("admin:pipelines_pipeline_changelist"))
+        if acts(request):
+            seen = request.POST.get("tag", "none")
+            return carry_out(
+                request,
+                partial(delete_pipeline, actor=actor, pipeline_id=key, expected=seen),
+                done=f"{pipeline.name} is deleted.",
+                then=reverse("admin:pipelines_pipeline_changelist"),
+                otherwise=address_of(pipeline),
+            )
         return self.ask(
             request,
             Question(
@@ -159,28 +158,25 @@ class PipelineAdmin(PipelineExports):
     def assign(self, request: HttpRequest, key: str) -> HttpResponse:
         require(request, self.writes)
         pipeline = self.found(request, key)
-        used = Pin.objects.filter(pipeline=pipeline).values("template_id")
-        templates = Template.objects.in_organisation(pipeline.organisation_id).exclude(pk__in=used)
-        free = list(templates.filter(archived=False, latest_number__gt=0).order_by("name")[:200])
-        form = AssignForm(request.POST or None, templates=free)
-        if request.method == "POST" and form.is_valid():
-            template_id, _, number = form.cleaned_data["revision"].partition(":")
-            template = next(template for template in free if template.pk == template_id)
+        query = request.GET.get("q", "").strip()
+        offered = _offered(pipeline, request.POST.get("revision", "").partition(":")[0], query)
+        form = AssignForm(request.POST or None, templates=offered)
+        if acts(request) and form.is_valid():
             try:
-                pin = assign_pin(
-                    actor=actor_of(request),
-                    pipeline_id=key,
-                    template_id=template_id,
-                    revision_id=find_revision(template, number).pk,
-                    enabled=form.cleaned_data["enabled"],
-                )
+                return settle(request, partial(_assigned, request, pipeline, offered, form.cleaned_data))
             except Refused as refusal:
                 blame(form, refusal)
-            else:
-                with told(request, f"{pin.template.name} is on {pipeline.name}."):
-                    return HttpResponseRedirect(address_of(pipeline))
-        title = f"Add an integration to {pipeline.name}"
-        return self.page(request, "form.html", form=form, title=title, button="Add", back=address_of(pipeline))
+        return self.page(
+            request,
+            "assign.html",
+            form=form,
+            title=f"Add an integration to {pipeline.name}",
+            button="Add",
+            back=address_of(pipeline),
+            query=query,
+            none=not offered,
+            some=len(offered) == TEMPLATES_OFFERED,
+        )
 
     def set_parameter(self, request: HttpRequest, key: str) -> HttpResponse:
         require(request, self.writes)
@@ -188,21 +184,11 @@ class PipelineAdmin(PipelineExports):
         secret_keys = set(pipeline.parameters.filter(secret=True).values_list("key", flat=True))
         initial = {"key": request.GET.get("key", ""), "tag": pipeline.tag}
         form = ParameterForm(request.POST or None, secret_keys=secret_keys, initial=initial)
-        if request.method == "POST" and form.is_valid():
-            said = form.cleaned_data
-            wish = Wish(said["value"], secret=said["secret"], verbatim=said["verbatim"])
+        if acts(request) and form.is_valid():
             try:
-                change_parameters(
-                    actor=actor_of(request),
-                    pipeline_id=key,
-                    wishes={said["key"]: wish},
-                    expected=said["tag"] or "none",
-                )
+                return settle(request, partial(_parameter_set, request, pipeline, form.cleaned_data))
             except Refused as refusal:
                 blame(form, refusal)
-            else:
-                with told(request, f"{form.cleaned_data['key']} is set."):
-                    return HttpResponseRedirect(address_of(pipeline))
         title = f"Set a parameter of {pipeline.name}"
         return self.page(request, "form.html", form=form, title=title, button="Set", back=address_of(pipeline))
 
@@ -210,10 +196,10 @@ class PipelineAdmin(PipelineExports):
         require(request, self.writes)
         pipeline = self.found(request, key)
         actor = actor_of(request)
-        if request.method == "POST":
-            with told(request, f"{name} is deleted."):
-                delete_parameter(actor=actor, pipeline_id=key, key=name, expected=request.POST.get("tag", "none"))
-            return HttpResponseRedirect(address_of(pipeline))
+        if acts(request):
+            seen = request.POST.get("tag", "none")
+            drop = partial(delete_parameter, actor=actor, pipeline_id=key, key=name, expected=seen)
+            return carry_out(request, drop, done=f"{name} is deleted.", then=address_of(pipeline))
         return self.ask(
             request,
             Question(
@@ -243,6 +229,50 @@ class PipelineAdmin(PipelineExports):
 
 def address_of(pipeline: Pipeline) -> str:
     return reverse("admin:pipelines_pipeline_page", args=[pipeline.pk])
+
+
+def _created(request: HttpRequest, fields: dict[str, Any]) -> Done:
+    wanted = {name: value for name, value in fields.items() if name != "tag"} | {"slug": fields["slug"] or None}
+    pipeline = create_pipeline(actor=actor_of(request), **wanted)
+    return Done(address_of(pipeline), f"{pipeline.name} is here.")
+
+
+def _edited(request: HttpRequest, pipeline: Pipeline, said: dict[str, Any]) -> Done:
+    fields = said | {"slug": said["slug"] or pipeline.slug}
+    labels, seen = fields.pop("labels"), fields.pop("tag") or "none"
+    held = dict.fromkeys(pipeline.labels.values_list("key", flat=True))
+    update_pipeline(
+        actor=actor_of(request), pipeline_id=pipeline.pk, fields=fields, labels=held | labels, expected=seen
+    )
+    return Done(address_of(pipeline), f"{fields['name']} is saved.")
+
+
+def _offered(pipeline: Pipeline, chosen: str, query: str) -> list[Template]:
+    """The templates that are not on this pipeline yet; also the chosen one, so that the service says what is wrong."""
+    used = Pin.objects.filter(pipeline=pipeline).exclude(template=chosen).values("template_id")
+    templates = Template.objects.in_organisation(pipeline.organisation_id).exclude(pk__in=used)
+    fit = templates.filter(archived=False, latest_number__gt=0, name__icontains=query)
+    return list(fit.order_by("name", "pk")[:TEMPLATES_OFFERED])
+
+
+def _assigned(request: HttpRequest, pipeline: Pipeline, offered: list[Template], said: dict[str, Any]) -> Done:
+    template_id, _, number = said["revision"].partition(":")
+    template = next(template for template in offered if template.pk == template_id)
+    assign_pin(
+        actor=actor_of(request),
+        pipeline_id=pipeline.pk,
+        template_id=template_id,
+        revision_id=find_revision(template, number).pk,
+        enabled=said["enabled"],
+    )
+    return Done(address_of(pipeline), f"{template.name} is on {pipeline.name}.")
+
+
+def _parameter_set(request: HttpRequest, pipeline: Pipeline, said: dict[str, Any]) -> Done:
+    wish = Wish(said["value"], secret=said["secret"], verbatim=said["verbatim"])
+    seen = said["tag"] or "none"
+    change_parameters(actor=actor_of(request), pipeline_id=pipeline.pk, wishes={said["key"]: wish}, expected=seen)
+    return Done(address_of(pipeline), f"{said['key']} is set.")
 
 
 def _parameters(pipeline: Pipeline, pins: list[Pin]) -> list[dict[str, Any]]:

@@ -1,8 +1,10 @@
 """Which pipelines could not run a revision, before it is saved or pinned."""
 
 from dataclasses import dataclass
+from functools import reduce
+from operator import and_
 
-from django.db.models import Case, Count, QuerySet, Value, When
+from django.db.models import Q, QuerySet
 
 from accounts.errors import Detail
 from integrations.models import Revision, Template
@@ -30,24 +32,27 @@ class Readiness:
 
 
 def readiness(template: Template, revision: Revision) -> Readiness:
-    """Three statements, however many pins; none for a revision that needs no parameter."""
+    """As many statements for many pins as for few, each over whole sets; none where no parameter is needed."""
     keys = revision.parameters_used
     if not keys:
         return Readiness(0, ())
     pins = Pin.objects.filter(template=template).enabled()
-    lacking = pins.values_list("pipeline").difference(_with_all(pins, keys))
-    found = [pipeline_id for (pipeline_id,) in lacking]
-    known = Case(When(pipeline__in=found[:TRIED], then=Value(0)), default=Value(1)) if found else Value(1)
-    tried = pins.select_related("pipeline").prefetch_related("pipeline__parameters").order_by(known, "pk")[:TRIED]
+    whole = [Q(pipeline__in=_with(key)) for key in keys]
+    lacking = pins.filter(~reduce(and_, whole))
+    count = lacking.count()
+    tried = [*_first(lacking, TRIED), *_first(pins.filter(*whole), max(0, TRIED - count))]
     failing = [(pin.pipeline, problems[0]) for pin in tried if (problems := _problems(pin.pipeline, revision))]
-    return Readiness(max(len(found), len(failing)), tuple(failing[:NAMED]))
+    return Readiness(max(count, len(failing)), tuple(failing[:NAMED]))
 
 
-def _with_all(pins: QuerySet[Pin], keys: list[str]) -> QuerySet[Parameter, tuple[str]]:
-    """The pipelines of these pins that have each of the parameters: two sets to subtract, no question per row."""
-    asked = Parameter.objects.filter(pipeline__in=pins.values("pipeline"), key__in=keys)
-    filled = asked.exclude(value="", sealed="").order_by().values("pipeline")
-    return filled.annotate(held=Count("pk")).filter(held=len(keys)).values_list("pipeline")
+def _with(key: str) -> QuerySet[Parameter, str]:
+    """The pipelines that have a value for this key."""
+    filled = Parameter.objects.filter(key=key).exclude(value="", sealed="").order_by()
+    return filled.values_list("pipeline", flat=True)
+
+
+def _first(pins: QuerySet[Pin], count: int) -> QuerySet[Pin]:
+    return pins.select_related("pipeline").prefetch_related("pipeline__parameters").order_by("pk")[:count]
 
 
 def _problems(pipeline: Pipeline, revision: Revision) -> tuple[Detail, ...]:

@@ -1,6 +1,7 @@
 """Revisions in the console: one revision's page, two side by side, a new one, and whether one may still be pinned."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -10,13 +11,14 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, reverse
 
 from accounts.actors import Actor
-from accounts.admin.console import ConsoleAdmin, actor_of, require, told
+from accounts.admin.console import ConsoleAdmin, actor_of, require
 from accounts.admin.pages import IdsFirst
+from accounts.admin.sending import Done, acts, carry_out, settle
 from accounts.errors import Detail, NotFound, PreflightFailed, Refused, Stale
 from integrations.admin.forms import MODES, STATUS_TEXTS, RevisionForm, StatusForm, vendor_name
 from integrations.admin.json_text import written
 from integrations.models import DeliveryMode, Revision, Template
-from integrations.revisions import Created, create_revision, find_revision, set_status
+from integrations.revisions import create_revision, find_revision, set_status
 from integrations.templates import lock_template
 from integrations.vendors import VENDORS
 from pipelines.admin.pins import shown
@@ -92,7 +94,7 @@ class RevisionPages(ConsoleAdmin):
         except PreflightFailed as failure:
             refusal = " ".join([failure.message, *(detail.message for detail in failure.details)])
         else:
-            comparison = _comparison(_from_to(before, after, pipeline), difference) if difference else None
+            comparison = comparison_of(_from_to(before, after, pipeline), difference) if difference else None
         return self.page(
             request,
             "revision_compare.html",
@@ -116,12 +118,15 @@ class RevisionPages(ConsoleAdmin):
             raise Http404
         address = address_of(revision)
         form = StatusForm(request.POST or None, initial={"tag": revision.tag})
-        if request.method == "POST" and form.is_valid():
+        if acts(request) and form.is_valid():
             seen, reason = form.cleaned_data["tag"] or "none", form.cleaned_data["reason"]
             change: dict[str, Any] = {"template_id": key, "revision": revision.pk, "status": status, "reason": reason}
-            with told(request, f"{template.name} v{revision.number} is {status}."):
-                set_status(actor=actor_of(request), **change, expected=seen)
-            return HttpResponseRedirect(address)
+            return carry_out(
+                request,
+                partial(set_status, actor=actor_of(request), **change, expected=seen),
+                done=f"{template.name} v{revision.number} is {status}.",
+                then=address,
+            )
         button, explanation = STATUS_TEXTS[status]
         return self.page(
             request,
@@ -151,8 +156,8 @@ class RevisionPages(ConsoleAdmin):
         review = None
         if form.is_bound and form.is_valid():
             try:
-                if form.wants_to_save:
-                    return self._saved(request, _create(actor, template, form))
+                if form.wants_to_save and acts(request):
+                    return settle(request, partial(_create, actor, template, form))
                 review = _review(actor, template, form)
             except Stale:
                 template = self.found(request, key)
@@ -160,12 +165,6 @@ class RevisionPages(ConsoleAdmin):
             except Refused as refused:
                 form.take(refused)
         return self._form(request, template, base, form, review)
-
-    def _saved(self, request: HttpRequest, created: Created) -> HttpResponse:
-        messages.success(request, f"{created.revision} is saved. It runs nowhere until it is pinned.")
-        for warning in created.warnings:
-            messages.warning(request, warning.message)
-        return HttpResponseRedirect(address_of(created.revision))
 
     def _form(
         self, request: HttpRequest, template: Template, base: Revision | None, form: RevisionForm, review: Review | None
@@ -219,13 +218,16 @@ def _unfit(template: Template) -> str:
     return "This template is archived. Unarchive it before you add a revision." if template.archived else ""
 
 
-def _create(actor: Actor, template: Template, form: RevisionForm) -> Created:
+def _create(actor: Actor, template: Template, form: RevisionForm) -> Done:
     """Save, unless somebody else saved a revision since the form was opened. Raises Stale."""
     with transaction.atomic():
         current = lock_template(actor=actor, template_id=template.pk)
         if current.latest_number != form.newest_seen:
             raise Stale("Somebody saved a revision since you opened this form.", current)
-        return create_revision(actor=actor, template_id=template.pk, **form.wish)
+        created = create_revision(actor=actor, template_id=template.pk, **form.wish)
+    warnings = tuple(warning.message for warning in created.warnings)
+    said = f"{created.revision} is saved. It runs nowhere until it is pinned."
+    return Done(address_of(created.revision), said, warnings)
 
 
 def _review(actor: Actor, template: Template, form: RevisionForm) -> Review:
@@ -233,11 +235,11 @@ def _review(actor: Actor, template: Template, form: RevisionForm) -> Review:
     with transaction.atomic():
         created = create_revision(actor=actor, template_id=template.pk, **form.wish)
         revision, base = created.revision, form.base
-        comparisons = [_comparison(_title(base), compare(base, revision))]
+        comparisons = [comparison_of(_title(base), compare(base, revision))]
         newest = _newest(template)
         if newest and newest != base:
             comparisons.append(
-                _comparison(f"What changes from the latest, v{newest.number}", compare(newest, revision))
+                comparison_of(f"What changes from the latest, v{newest.number}", compare(newest, revision))
             )
         review = Review(
             comparisons, created.warnings, readiness(template, revision), form.fingerprint(template.latest_number)
@@ -264,7 +266,7 @@ def _title(base: Revision | None) -> str:
     return f"What changes from v{base.number}" if base else "What the first revision holds"
 
 
-def _comparison(title: str, difference: Difference) -> Comparison:
+def comparison_of(title: str, difference: Difference) -> Comparison:
     lines = [
         (
             change.pointer or "(all of it)",

@@ -5,34 +5,33 @@ from typing import Any
 
 from django import forms
 from django.contrib.admin import AdminSite
-from django.contrib.admin.forms import AdminAuthenticationForm
-from django.contrib.auth import update_session_auth_hash
-from django.contrib.auth.views import PasswordChangeView
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, URLResolver, path, reverse, reverse_lazy
+from django.urls import URLPattern, URLResolver, path, reverse
 
 from accounts.admin.audit_log import AuditLogAdmin
-from accounts.admin.console import CHOSEN_ORGANISATION, actor_of, organisation_id_of, role_of, signed_in
+from accounts.admin.console import CHOSEN_ORGANISATION, organisation_id_of, role_of, signed_in
+from accounts.admin.login import LoginForm, PasswordChange
+from accounts.admin.sending import new_form_key
 from accounts.admin.users import UserAdmin
-from accounts.errors import TooManyAttempts
 from accounts.models import ApiToken, AuditEntry, Organisation, User
 from accounts.roles import Role, allows
-from accounts.sessions import enter_console
-from accounts.users import change_password
 from integrations.admin.catalogue import catalogue, install_page, vendor_page
 from integrations.models import Template
 from pipelines.admin.fleet import fleet
 from pipelines.admin.home import home
 from pipelines.admin.pins import PinAdmin
 from pipelines.admin.pipelines import PipelineAdmin
+from pipelines.admin.returning import received
+from pipelines.admin.rollouts import RolloutAdmin
 from pipelines.admin.templates import TemplateAdmin
 from pipelines.admin.tokens import TokenAdmin
-from pipelines.models import Pin, Pipeline
+from pipelines.models import Pin, Pipeline, Rollout
 
 PAGES = {
     Pipeline: PipelineAdmin,
     Pin: PinAdmin,
+    Rollout: RolloutAdmin,
     Template: TemplateAdmin,
     User: UserAdmin,
     ApiToken: TokenAdmin,
@@ -43,6 +42,7 @@ SECTIONS = (
     ("Fleet", "admin:fleet", Role.VIEWER),
     ("Pipelines", "admin:pipelines_pipeline_changelist", Role.VIEWER),
     ("Integrations", "admin:pipelines_pin_changelist", Role.VIEWER),
+    ("Rollouts", "admin:pipelines_rollout_changelist", Role.VIEWER),
     ("Templates", "admin:integrations_template_changelist", Role.VIEWER),
     ("Catalogue", "admin:catalogue", Role.VIEWER),
     ("Users", "admin:accounts_user_changelist", Role.ADMIN),
@@ -51,39 +51,8 @@ SECTIONS = (
 )
 
 
-class LoginForm(AdminAuthenticationForm):
-    """Says of a locked account that it is locked, and for how long."""
-
-    def clean(self) -> dict[str, Any]:
-        email, password = self.cleaned_data.get("username"), self.cleaned_data.get("password")
-        if email and password:
-            try:
-                self.user_cache = enter_console(email=email, password=password, **self._origin())
-            except TooManyAttempts as refusal:
-                raise forms.ValidationError(refusal.message, code="locked") from None
-            if self.user_cache is None:
-                raise self.get_invalid_login_error()
-        return self.cleaned_data
-
-    def _origin(self) -> dict[str, Any]:
-        facts = self.request.META if self.request else {}
-        return {"request_id": facts.get("pinion.request_id", ""), "ip_address": facts.get("pinion.ip_address")}
-
-
 class OrganisationForm(forms.Form):
     organisation = forms.ModelChoiceField(Organisation.objects.order_by("name"))
-
-
-class PasswordChange(PasswordChangeView):
-    """Django's page and form; the change itself is our service's, so that it is audited and ends other sessions."""
-
-    template_name = "console/password.html"
-    success_url = reverse_lazy("admin:password_change_done")
-
-    def form_valid(self, form: Any) -> HttpResponse:
-        user = change_password(actor=actor_of(self.request), password=form.cleaned_data["new_password1"])
-        update_session_auth_hash(self.request, user)
-        return HttpResponseRedirect(str(self.success_url))
 
 
 class ConsoleSite(AdminSite):
@@ -111,7 +80,7 @@ class ConsoleSite(AdminSite):
         return []
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
-        """A superuser chooses an organisation before anything else."""
+        """A superuser chooses an organisation before anything else; a form outlives the session of who sends it."""
 
         @wraps(view)
         def inside(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -120,10 +89,10 @@ class ConsoleSite(AdminSite):
             response: HttpResponse = view(request, *args, **kwargs)
             return response
 
-        return super().admin_view(inside, cacheable)
+        return self._receiving(super().admin_view(inside, cacheable))
 
     def get_urls(self) -> list[URLResolver | URLPattern]:
-        choose = super().admin_view(self.choose_organisation)
+        choose = self._receiving(super().admin_view(self.choose_organisation))
         return [
             path("organisation/", choose, name="choose_organisation"),
             path("fleet/", self.admin_view(partial(fleet, self)), name="fleet"),
@@ -154,15 +123,27 @@ class ConsoleSite(AdminSite):
         context = self.each_context(request) | {"form": form, "title": "Choose an organisation"}
         return TemplateResponse(request, "console/choose_organisation.html", context)
 
+    def _receiving(self, view: Any) -> Any:
+        """Around Django's own guard, which would lead a form to the login and lose it."""
+
+        @wraps(view)
+        def outside(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            is_form = request.method == "POST" and request.path != reverse("admin:logout")
+            answer = received(self, request) if is_form else None
+            return answer or view(request, *args, **kwargs)
+
+        return outside
+
     def _frame(self, request: HttpRequest) -> dict[str, Any]:
         """The sections that this person's role opens, and where they are."""
         role = role_of(request)
         organisation = Organisation.objects.filter(pk=organisation_id_of(request)).first()
         sections = [(title, reverse(name)) for title, name, needed in SECTIONS if organisation and allows(role, needed)]
         current = max((address for _, address in sections if request.path.startswith(address)), key=len, default="")
-        return {"sections": sections, "current_section": current, "organisation": organisation, "role": role.value}
-
-
-def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:  # noqa: ARG001  # what Django calls it with
-    """A form that was open too long, or in a browser that lost its cookies: what to do, with nothing lost."""
-    return TemplateResponse(request, "console/expired.html", {"title": "This form has expired"}, status=403)
+        return {
+            "sections": sections,
+            "current_section": current,
+            "organisation": organisation,
+            "role": role.value,
+            "form_key": new_form_key(request),
+        }

@@ -1,19 +1,22 @@
 """Templates in the console: the list, and the page of one with its revisions and who uses them."""
 
 from collections import Counter
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from accounts.admin.console import Question, actor_of, rehearse, require, role_of, told
+from accounts.admin.console import Question, actor_of, rehearse, require, role_of
+from accounts.admin.days import ChangedFilter
 from accounts.admin.forms import blame
+from accounts.admin.sending import Done, acts, carry_out, settle
 from accounts.errors import Refused
 from accounts.roles import Role, allows
 from integrations.admin.forms import NewTemplateForm, TemplateForm, vendor_name
@@ -22,11 +25,14 @@ from integrations.templates import create_template, update_template
 from integrations.vendors import VENDORS
 from pipelines.admin.exports import TemplateExports
 from pipelines.admin.filters import VendorFilter
+from pipelines.admin.pins import pins_link
 from pipelines.admin.revisions import RevisionPages
+from pipelines.admin.rollout_words import of_template
 from pipelines.models import Pin
 from pipelines.usages import remove_template
 
 REVISIONS_SHOWN = 50
+ROLLOUTS_SHOWN = 5
 
 
 class OwnVendorFilter(VendorFilter):
@@ -52,9 +58,9 @@ class CountedList(ChangeList):
 
 
 class TemplateAdmin(TemplateExports, RevisionPages):
-    list_display = ["named", "vendor_named", "latest", "pinned", "behind", "shelved", "updated_at"]
+    list_display = ["named", "vendor_named", "latest", "pinned", "behind", "shelved", "changed"]
     list_display_links = None
-    list_filter = [OwnVendorFilter, "archived"]
+    list_filter = [OwnVendorFilter, "archived", ChangedFilter]
     search_fields = ["name", "vendor", "id"]
     search_help_text = "Name, vendor or id"
     ordering = ["name", "id"]
@@ -93,14 +99,14 @@ class TemplateAdmin(TemplateExports, RevisionPages):
 
     @admin.display(description="Pinned")
     def pinned(self, template: Any) -> SafeString:
-        return _pins_link(f"template={template.pk}", template.pin_count, f"of {template.name}")
+        return pins_link(f"template={template.pk}", template.pin_count, f"of {template.name}")
 
     @admin.display(description="Behind")
     def behind(self, template: Any) -> SafeString | str:
         if not template.behind_count:
             return ""
         query = f"outdated=true&template={template.pk}"
-        return _pins_link(query, template.behind_count, f"of {template.name} behind")
+        return pins_link(query, template.behind_count, f"of {template.name} behind")
 
     @admin.display(description="Archived", ordering="archived")
     def shelved(self, template: Template) -> SafeString | str:
@@ -125,36 +131,29 @@ class TemplateAdmin(TemplateExports, RevisionPages):
             revisions=[(revision, counts.get(revision.pk, 0)) for revision in page],
             pin_count=total,
             behind_count=total - counts.get(template.latest_revision_id, 0),
+            rollouts=of_template(template, ROLLOUTS_SHOWN),
             may_delete=allows(role_of(request), Role.ADMIN),
         )
 
     def create(self, request: HttpRequest) -> HttpResponse:
         require(request, self.writes)
         form = NewTemplateForm(request.POST or None)
-        if request.method == "POST" and form.is_valid():
+        if acts(request) and form.is_valid():
             try:
-                template = create_template(actor=actor_of(request), **form.cleaned_data)
+                return settle(request, partial(_created, request, form.cleaned_data))
             except Refused as refusal:
                 blame(form, refusal)
-            else:
-                with told(request, f"{template.name} is here. Give it its first revision."):
-                    return HttpResponseRedirect(reverse("admin:integrations_template_revise", args=[template.pk]))
         return self.page(request, "form.html", form=form, title="New template", button="Add template", back="../")
 
     def edit(self, request: HttpRequest, key: str) -> HttpResponse:
         require(request, self.writes)
         template = self.found(request, key)
         form = TemplateForm(request.POST or None, initial=TemplateForm.facts(template))
-        if request.method == "POST" and form.is_valid():
-            fields = dict(form.cleaned_data)
-            tag = fields.pop("tag") or "none"
+        if acts(request) and form.is_valid():
             try:
-                update_template(actor=actor_of(request), template_id=key, **fields, expected=tag)
+                return settle(request, partial(_edited, request, template, form.cleaned_data))
             except Refused as refusal:
                 blame(form, refusal)
-            else:
-                with told(request, f"{fields['name']} is saved."):
-                    return HttpResponseRedirect(address_of(template))
         title = f"Edit {template.name}"
         return self.page(request, "form.html", form=form, title=title, button="Save", back=address_of(template))
 
@@ -163,12 +162,14 @@ class TemplateAdmin(TemplateExports, RevisionPages):
         require(request, self.writes)
         template = self.found(request, key)
         actor, archived = actor_of(request), request.POST.get("archived") == "true"
-        if request.method == "POST":
-            done = f"{template.name} is {'archived' if archived else 'no longer archived'}."
-            with told(request, done):
-                tag = request.POST.get("tag", "none")
-                update_template(actor=actor, template_id=key, archived=archived, expected=tag)
-            return HttpResponseRedirect(address_of(template))
+        if acts(request):
+            seen = request.POST.get("tag", "none")
+            return carry_out(
+                request,
+                partial(update_template, actor=actor, template_id=key, archived=archived, expected=seen),
+                done=f"{template.name} is {'archived' if archived else 'no longer archived'}.",
+                then=address_of(template),
+            )
         archived = not template.archived
         text = "Nobody can pin it anew or add a revision. Pins that stand keep delivering, and you can take it back."
         return self.ask(
@@ -187,12 +188,15 @@ class TemplateAdmin(TemplateExports, RevisionPages):
         require(request, Role.ADMIN)
         template = self.found(request, key)
         actor = actor_of(request)
-        if request.method == "POST":
-            address = address_of(template)
-            with told(request, f"{template.name} is deleted."):
-                remove_template(actor=actor, template_id=key, expected=request.POST.get("tag", "none"))
-                address = reverse("admin:integrations_template_changelist")
-            return HttpResponseRedirect(address)
+        if acts(request):
+            seen = request.POST.get("tag", "none")
+            return carry_out(
+                request,
+                partial(remove_template, actor=actor, template_id=key, expected=seen),
+                done=f"{template.name} is deleted.",
+                then=reverse("admin:integrations_template_changelist"),
+                otherwise=address_of(template),
+            )
         return self.ask(
             request,
             Question(
@@ -211,6 +215,13 @@ def address_of(template: Template) -> str:
     return reverse("admin:integrations_template_page", args=[template.pk])
 
 
-def _pins_link(query: str, count: int, of: str) -> SafeString:
-    address = f"{reverse('admin:pipelines_pin_changelist')}?{query}"
-    return format_html('<a href="{}">{}<span class="sr-only"> {}</span></a>', address, count, of)
+def _created(request: HttpRequest, fields: dict[str, Any]) -> Done:
+    template = create_template(actor=actor_of(request), **fields)
+    first_revision = reverse("admin:integrations_template_revise", args=[template.pk])
+    return Done(first_revision, f"{template.name} is here. Give it its first revision.")
+
+
+def _edited(request: HttpRequest, template: Template, said: dict[str, Any]) -> Done:
+    fields = {name: value for name, value in said.items() if name != "tag"}
+    update_template(actor=actor_of(request), template_id=template.pk, **fields, expected=said["tag"] or "none")
+    return Done(address_of(template), f"{fields['name']} is saved.")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -14,11 +15,12 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from accounts.admin.console import ConsoleAdmin, Question, actor_of, organisation_id_of, rehearse, require, told
-from accounts.admin.forms import blame, new_form_key, read_form_key
+from accounts.admin.console import ConsoleAdmin, Question, actor_of, organisation_id_of, rehearse, require, time_of
+from accounts.admin.forms import blame
+from accounts.admin.sending import acts, carry_out, spent
 from accounts.errors import Conflict, NotFound, Refused
 from accounts.models import SCOPE_CHOICES, ApiToken
-from accounts.once import use_up
+from accounts.once import SentAlready, use_up
 from accounts.roles import Role
 from accounts.tokens import revoke_token
 from pipelines.models import Pipeline, TokenPipeline
@@ -79,9 +81,9 @@ class TokenAdmin(ConsoleAdmin):
         "shown_hint",
         "limit",
         "state",
-        "expires_at",
+        "expires",
         "created_by",
-        "created_at",
+        "added",
     ]
     list_display_links = None
     list_filter = [StateFilter, "scope"]
@@ -89,7 +91,6 @@ class TokenAdmin(ConsoleAdmin):
     search_help_text = "Name, id, the last four characters, or who made it"
     ordering = ["-created_at", "-id"]
     actions = None
-    show_facets = admin.ShowFacets.NEVER
     change_list_template = "console/token_list.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -116,6 +117,10 @@ class TokenAdmin(ConsoleAdmin):
     @admin.display(description="Ends in")
     def shown_hint(self, token: ApiToken) -> SafeString:
         return format_html("<code>…{}</code>", token.hint)
+
+    @admin.display(description="Expires (UTC)", ordering="expires_at")
+    def expires(self, token: ApiToken) -> SafeString | str:
+        return time_of(token.expires_at) if token.expires_at else "never"
 
     @admin.display(description="Pipelines")
     def limit(self, token: Any) -> str:
@@ -149,12 +154,11 @@ class TokenAdmin(ConsoleAdmin):
             form = TokenForm(initial=typed, pipelines=found)
         else:
             form = TokenForm(request.POST or None, pipelines=found)
-            if request.method == "POST" and form.is_valid():
+            if acts(request) and form.is_valid():
                 answer = self._issue(request, form)
                 if answer is not None:
                     return answer
-        key = request.POST.get("form_key") or new_form_key(request)
-        context = {"form": form, "form_key": key, "query": query, "shown": MATCHES_SHOWN}
+        context = {"form": form, "query": query, "shown": MATCHES_SHOWN}
         return self.page(request, "token_new.html", title="New API token", **context)
 
     def _issue(self, request: HttpRequest, form: TokenForm) -> HttpResponse | None:
@@ -163,9 +167,9 @@ class TokenAdmin(ConsoleAdmin):
         fields = form.cleaned_data | {"scope": Role(form.cleaned_data["scope"])}
         try:
             with transaction.atomic():
-                use_up(actor=actor, key=read_form_key(request, request.POST.get("form_key", "")))
+                use_up(actor=actor, **spent(request))
                 token, secret = issue_limited_token(actor=actor, **fields)
-        except Conflict as refusal:
+        except SentAlready as refusal:
             return self._answer(request, "No token was issued", refusal=refusal, status=409)
         except Refused as refusal:
             blame(form, refusal)
@@ -182,10 +186,9 @@ class TokenAdmin(ConsoleAdmin):
         require(request, self.writes)
         token = self.found(request, key)
         actor = actor_of(request)
-        if request.method == "POST":
-            with told(request, f"{token.name} is revoked."):
-                _revoke(actor, token)
-            return self.back(reverse("admin:accounts_apitoken_changelist"))
+        if acts(request):
+            tokens = reverse("admin:accounts_apitoken_changelist")
+            return carry_out(request, partial(_revoke, actor, token), done=f"{token.name} is revoked.", then=tokens)
         question = Question(
             title=f"Revoke {token.name}?",
             explanation=f"Whoever uses the token that ends in {token.hint} is refused from the next request on. "

@@ -1,4 +1,4 @@
-"""Filters of the lists of pipelines and pins."""
+"""Filters of the lists of pipelines, pins and rollouts."""
 
 from typing import Any, ClassVar
 
@@ -9,7 +9,7 @@ from drf_spectacular.utils import extend_schema_field
 
 from accounts.api.authentication import actor_of
 from accounts.api.filters import FlagFilter
-from pipelines.models import Label, Pin, Pipeline, PipelineType
+from pipelines.models import Label, Pin, Pipeline, PipelineType, Rollout, RolloutState
 
 
 class LabelField(forms.Field):
@@ -84,3 +84,17 @@ class PinFilter(django_filters.FilterSet):
 
     def standing(self, pins: Any, name: str, value: str) -> Any:
         return pins.resolvable(value == "ok")
+
+
+class RolloutFilter(django_filters.FilterSet):
+    template = django_filters.CharFilter(field_name="template_id")
+    revision = django_filters.CharFilter(field_name="revision_id")
+    vendor = django_filters.CharFilter(field_name="template__vendor")
+    state = django_filters.MultipleChoiceFilter(
+        choices=RolloutState.choices, help_text="As often as wanted; one of them must match."
+    )
+    reverts = django_filters.CharFilter(field_name="reverts_id", help_text="What took this rollout back.")
+
+    class Meta:
+        model = Rollout
+        fields: ClassVar = ["template", "revision", "vendor", "state", "reverts"]

@@ -19,6 +19,7 @@ from pipelines.differences import compare
 from pipelines.feed.applied import running_counts
 from pipelines.models import Pin, Pipeline
 from pipelines.pins import NO_PIPELINE
+from pipelines.rollouts.progress import moving_pins
 from pipelines.usages import pins_of, remove_template
 
 AGAINST = OpenApiParameter("against", str, description="A revision of the same template, by id or number.")
@@ -71,22 +72,34 @@ class DiffEndpoint(RevisionEndpoint):
 
 
 class UsageObject(serializers.Serializer[Pin]):
-    """A pin of the revision. Wants `running` in its context: at how many instances the revision runs, by pin."""
+    """A pin of the revision.
+
+    Wants in its context, by pin, `running`: at how many instances the revision runs, and `rollouts`: the id of the
+    active rollout that moves it.
+    """
 
     id = serializers.CharField()
     pipeline_id = serializers.CharField()
     pipeline_name = serializers.CharField(source="pipeline.name")
     enabled = serializers.BooleanField()
     running = serializers.SerializerMethodField()
+    rollout = serializers.SerializerMethodField()
     updated_at = serializers.DateTimeField()
 
     def get_running(self, pin: Pin) -> int:
         counts: dict[str, int] = self.context["running"]
         return counts.get(pin.pk, 0)
 
+    def get_rollout(self, pin: Pin) -> str | None:
+        rollouts: dict[str, str] = self.context["rollouts"]
+        return rollouts.get(pin.pk)
+
 
 class UsageEndpoint(RevisionEndpoint):
-    """Where a revision is pinned, oldest pin first; `running` says at how many live instances it runs there."""
+    """Where a revision is pinned, oldest pin first.
+
+    `running` says at how many live instances it runs there, `rollout` which active rollout is moving the pin, if one is.
+    """
 
     serializer_class = UsageObject
     list_name = "usages"
@@ -97,5 +110,6 @@ class UsageEndpoint(RevisionEndpoint):
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []
-        context = {"running": running_counts(page)}
+        rollouts = moving_pins(self.kwargs["template_id"], [pin.pk for pin in page])
+        context = {"running": running_counts(page), "rollouts": rollouts}
         return self.get_paginated_response([UsageObject(pin, context=context).data for pin in page])

@@ -27,7 +27,8 @@ FILL = [
         UNION ALL SELECT %(organisation)s, 'pip_' || {KEY}, 'team', 'team-' || n %% 20 FROM {NUMBERED}
         UNION ALL SELECT %(organisation)s, 'pip_' || {KEY}, 'fleet', 'all' FROM {NUMBERED}""",
     f"""INSERT INTO pipelines_parameter (pipeline_id, key, value, sealed, secret, updated_at)
-        SELECT 'pip_' || {KEY}, 'ga4_measurement_id', 'G-' || n, '', false, {MOMENT} FROM {NUMBERED}""",
+        SELECT 'pip_' || {KEY}, 'ga4_measurement_id', 'G-' || n, '', false, {MOMENT} FROM {NUMBERED}
+        UNION ALL SELECT 'pip_' || {KEY}, 'half', n::text, '', false, {MOMENT} FROM {NUMBERED} WHERE n %% 2 = 0""",
     f"""INSERT INTO pipelines_pin (id, organisation_id, pipeline_id, template_id, revision_id, enabled, resolvable,
             row_version, created_at, updated_at)
         SELECT 'pi_a' || {KEY}, %(organisation)s, 'pip_' || {KEY}, %(shared)s, %(third)s, n %% 10 > 0, n %% 50 > 0, 1,
@@ -89,7 +90,7 @@ FILL = [
 @pytest.fixture
 def crowd(committed_db: str, organisation: Organisation, admin_user: User) -> dict[str, str]:
     """100,000 of everything; what its parts are called."""
-    shared = TemplateFactory(organisation=organisation, name="Shared by all", revisions=5)
+    shared = TemplateFactory(organisation=organisation, name="Shared by all", vendor="ga4", revisions=5)
     halved = TemplateFactory(organisation=organisation, name="Half of it outdated", vendor="webhook", revisions=2)
     long: Template = TemplateFactory(organisation=organisation, name="With many revisions", vendor="webhook")
     names = {

@@ -23,11 +23,17 @@ from accounts.models import Organisation, User
 from accounts.roles import Role
 from config.documentation import OPENAPI
 from config.operations import OPERATIONS
-from integrations.models import Revision
+from integrations.models import Revision, Template
 from pipelines.demo import load_demo, login
-from pipelines.models import Pipeline
+from pipelines.models import Pipeline, Rollout
+from pipelines.rollouts.driving import advance
+from pipelines.rollouts.gates import Gate
+from pipelines.rollouts.lifecycle import start_rollout
+from pipelines.rollouts.plans import Schedule, plan_rollout
+from pipelines.rollouts.waves import parse_waves
 from tests.config.servers import serving
 from tests.conftest import token
+from tests.factories import system
 
 EXAMPLES = int(os.environ.get("SCHEMA_EXAMPLES", "3"))
 CHECKED = (
@@ -57,6 +63,7 @@ def test_every_answer_is_one_that_the_description_foretells(
     role: str, committed_db: str, tmp_path: Path, described: dict[str, Any]
 ) -> None:
     organisation = load_demo()
+    roll_out(organisation)
     headers = bearer(organisation, role)
     schema: Any = schemathesis.openapi.from_dict(exactly(described))
     operations: list[Any] = [found.ok() for found in schema.exclude(path=ENDLESS).get_all_operations()]
@@ -114,12 +121,29 @@ def bearer(organisation: Organisation, role: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {access_token(user)}"}
 
 
+def roll_out(organisation: Organisation) -> None:
+    """A plan, and a rollout that has come one wave far."""
+    actor = system(organisation)
+    plan_rollout(actor=actor, template_id="tmpl_abc123")
+    waves = Schedule(waves=parse_waves("1,100%"), gate=Gate(max_failure_ratio=0.5))
+    running = plan_rollout(actor=actor, template_id=Template.objects.get(vendor="ga4").pk, revision="1", schedule=waves)
+    start_rollout(actor=actor, rollout_id=running.pk)
+    advance(running.pk)
+
+
 def real_ids() -> dict[str, list[str]]:
     """What stands behind the parameters of addresses in the demo organisation."""
     return {
         "pipeline_id": ["pip_xyz789"],
         "template_id": ["tmpl_abc123"],
-        "id": ["pi_abc123", "pip_xyz789", "tmpl_abc123", "1", *Revision.objects.values_list("pk", flat=True)[:3]],
+        "id": [
+            *Rollout.objects.values_list("pk", flat=True),
+            "pi_abc123",
+            "pip_xyz789",
+            "tmpl_abc123",
+            "1",
+            *Revision.objects.values_list("pk", flat=True)[:3],
+        ],
         "name": ["pip_xyz789", Pipeline.objects.get(pk="pip_xyz789").pipeline_key],
         "key": ["ga4_measurement_id", "another_key"],
         "vendor": ["meta_capi", "ga4"],

@@ -6,12 +6,18 @@ from typing import Any
 from accounts.credentials import access_token
 from accounts.models import Organisation, User
 from accounts.roles import Role
+from integrations.models import Template
 from pipelines.demo import login
+from pipelines.models import Rollout
 from pipelines.parameters import Wish
+from pipelines.rollouts.driving import advance
+from pipelines.rollouts.lifecycle import pause_rollout, start_rollout
+from pipelines.rollouts.plans import Schedule, plan_rollout
+from pipelines.rollouts.waves import parse_waves
 from tests.clients import Api
 from tests.committed import rows_of, tables
 from tests.conftest import token
-from tests.factories import PipelineFactory, TemplateFactory, revision_of
+from tests.factories import PinFactory, PipelineFactory, TemplateFactory, revision_of, system
 
 PIN = "pipelines/pip_xyz789/integrations/pi_abc123"
 REVISIONS = "integration-templates/tmpl_abc123/revisions"
@@ -66,7 +72,37 @@ def writes(organisation: Organisation) -> dict[str, Write]:
         "update_pipeline_integration": _change("PUT", PIN, {"revision_id": "rev_new456"}),
         "patch_pipeline_integration": _change("PATCH", PIN, {"enabled": False}),
         "remove_pipeline_integration": _change("DELETE", PIN),
+        **_rollout_writes(organisation),
     }
+
+
+def _rollout_writes(organisation: Organisation) -> dict[str, Write]:
+    """A plan, a rollout that has come one wave far, and one that is paused."""
+    actor = system(organisation)
+    ga4 = Template.objects.get(vendor="ga4")
+    paused = TemplateFactory(organisation=organisation, vendor="webhook", revisions=2)
+    PinFactory(organisation=organisation, template=paused, number=1)
+    waves = Schedule(waves=parse_waves("1,100%"))
+    planned = plan_rollout(actor=actor, template_id="tmpl_abc123")
+    running = plan_rollout(actor=actor, template_id=ga4.pk, revision="1", schedule=waves)
+    held = plan_rollout(actor=actor, template_id=paused.pk)
+    for rollout in (running, held):
+        start_rollout(actor=actor, rollout_id=rollout.pk)
+    advance(running.pk)
+    pause_rollout(actor=actor, rollout_id=held.pk)
+    return {
+        "plan_rollout": Write("POST", "rollouts", {"integration_id": "tmpl_abc123", "percent": 50}),
+        "discard_rollout": _change("DELETE", f"rollouts/{planned.pk}"),
+        "start_rollout": _step(planned, "start"),
+        "pause_rollout": _step(running, "pause"),
+        "resume_rollout": _step(held, "resume"),
+        "abort_rollout": _step(held, "abort"),
+        "revert_rollout": _step(running, "revert"),
+    }
+
+
+def _step(rollout: Rollout, verb: str) -> Write:
+    return Write("POST", f"rollouts/{rollout.pk}/{verb}", {}, f"rollouts/{rollout.pk}")
 
 
 def _change(method: str, path: str, body: dict[str, Any] | None = None) -> Write:
@@ -95,10 +131,24 @@ NAMES = [
     "update_pipeline_integration",
     "patch_pipeline_integration",
     "remove_pipeline_integration",
+    "plan_rollout",
+    "discard_rollout",
+    "start_rollout",
+    "pause_rollout",
+    "resume_rollout",
+    "abort_rollout",
+    "revert_rollout",
 ]
 OF_PROCESSORS = {"send_report"}  # no user may: tests/pipelines/feed/test_reports.py tries the same on it
-CHANGES = [name for name in NAMES if not name.startswith(("create", "install", "assign", "revoke"))]
-POSTS = [name for name in NAMES if name.startswith(("create", "install", "assign"))]
+STEPS = ["start_rollout", "pause_rollout", "resume_rollout", "abort_rollout", "revert_rollout"]
+MAKES = [name for name in NAMES if name.startswith(("create", "install", "assign", "plan", "revert"))]
+CHANGES = [name for name in NAMES if name in STEPS or name not in (*MAKES, "revoke_token")]
+POSTS = [name for name in NAMES if name in STEPS or name in MAKES]
+
+
+def done(name: str) -> int:
+    """The status of what succeeded."""
+    return 201 if name in MAKES else 200
 
 
 def api_of(role: Role) -> Api:

@@ -40,17 +40,20 @@ def person(browser: Browser, demo_server: LiveServer) -> Generator[Person]:
     with ExitStack() as stack:
         everything: list[list[str]] = []
 
-        def arrive(role: Role, *, theme: str = "light", width: int = 1280) -> Page:
+        def arrive(role: Role, *, theme: str = "light", width: int = 1280, javascript: bool = True) -> Page:
             context = stack.enter_context(
                 browser.new_context(
                     base_url=demo_server.url,
                     viewport={"width": width, "height": 900},
                     color_scheme="dark" if theme == "dark" else "light",
+                    java_script_enabled=javascript,
                 )
             )
             everything.append(watched(context, demo_server.url))
             page = context.new_page()
+            page.goto("/admin/login/?next=/admin/")
             log_in(page, role)
+            page.wait_for_url("**/admin/")
             return page
 
         yield arrive
@@ -58,9 +61,7 @@ def person(browser: Browser, demo_server: LiveServer) -> Generator[Person]:
 
 
 def log_in(page: Page, role: Role) -> None:
-    """Through the login page, as people do."""
-    page.goto("/admin/login/?next=/admin/")
+    """On the page that asks for it, as people do."""
     page.get_by_label("Email").fill(login(role)["email"])
     page.get_by_label("Password").fill(login(role)["password"])
     page.get_by_role("button", name="Log in").click()
-    page.wait_for_url("**/admin/")

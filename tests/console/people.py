@@ -3,18 +3,40 @@
 from collections.abc import Iterable
 from typing import Any
 
-from django.test import Client
+from django.test import Client, RequestFactory
 
+from accounts.admin.console import CHOSEN_ORGANISATION
+from accounts.admin.sending import new_form_key
 from accounts.models import User
 from tests.committed import Rows, rows_of, tables
 
 PASSING = {"django_session", "accounts_user"}  # a login writes both: the session and when it was
 
 
+class Console(Client):
+    """Someone at the console. Each form they send carries the key of a page that was just opened, or the one given."""
+
+    def __init__(self, user: User, **options: Any) -> None:
+        super().__init__(**options)
+        self.user = user
+        self.force_login(user)
+
+    def post(self, path: str, data: Any = None, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]  # as is
+        if data is None or isinstance(data, dict):
+            data = {"form_key": key_for(self.user)} | (data or {})
+        return super().post(path, data, *args, **kwargs)
+
+
 def at_console(user: User) -> Client:
-    client = Client()
-    client.force_login(user)
-    return client
+    return Console(user)
+
+
+def key_for(user: User, organisation_id: str = "") -> str:
+    """The key of a form that was opened by this person just now."""
+    request = RequestFactory().get("/admin/")
+    request.user = user
+    request.session = {CHOSEN_ORGANISATION: organisation_id}  # type: ignore[assignment]  # all that is asked of it
+    return new_form_key(request)
 
 
 def everything() -> Rows:

@@ -11,8 +11,8 @@ from integrations.models import Template
 from integrations.revisions import create_revision, set_status
 from integrations.templates import update_template
 from pipelines import batches
-from pipelines.batches import Aim, Outcome, plan_batch
-from pipelines.models import HistoryEntry, Pin
+from pipelines.batches import Outcome, plan_batch
+from pipelines.models import HistoryEntry, Pin, Rollout, RolloutState
 from pipelines.parameters import Wish, change_parameters, delete_parameter
 from pipelines.pins import remove_pin, update_pin
 from tests.console.people import at_console, everything, told
@@ -55,19 +55,25 @@ def choose(client: Client, action: str, pins: list[Pin], address: str = PINS, **
     return client.post(address, sent)
 
 
-def plan_to_move(client: Client, pins: list[Pin], number: int) -> Any:
-    question = choose(client, "move_chosen", pins)
+def plan_to_move(client: Client, pins: list[Pin], number: int, address: str = PINS) -> Any:
+    """Choose the revision on the page that asks for it; the answer is the page of the plan."""
+    question = choose(client, "move_chosen", pins, address)
     target = revision_of(pins[0].template, number)
     sent = {"pins": question.context["pins"], "filters": question.context["filters"], "revision": target.pk}
-    return client.post(f"{PINS}actions/plan/move/", sent)
+    return client.post(f"{PINS}actions/plan/move/", sent, follow=True)
 
 
 def confirm(client: Client, plan: Any) -> Any:
     """Press the button of the plan that is shown."""
     sent = {"seen": plan.context["seen"], "filters": plan.context["filters"]}
-    if plan.context["target"]:
-        sent["revision"] = plan.context["target"].pk
     return client.post(f"{PINS}actions/plan/{plan.context['name']}/", sent, follow=True)
+
+
+def start(client: Client, plan: Any, **more: str) -> Any:
+    """Press the button of the plan of a move."""
+    rollout = plan.context["rollout"]
+    sent = {"plan_hash": rollout.plan_hash, **more}
+    return client.post(f"/admin/pipelines/rollout/{rollout.pk}/start/", sent, follow=True)
 
 
 def lines(plan: Any) -> list[tuple[str, str, tuple[str, ...]]]:
@@ -107,14 +113,26 @@ def test_pins_are_enabled_after_a_plan(editor: Client, pins: list[Pin]) -> None:
     assert states()["Beta"] == (1, True)
 
 
-def test_pins_move_to_the_revision_that_is_chosen(editor: Client, pins: list[Pin]) -> None:
+def test_pins_move_to_the_revision_that_is_chosen_by_a_rollout_that_is_done_at_once(
+    editor: Client, pins: list[Pin]
+) -> None:
     question = choose(editor, "move_chosen", pins)
     assert [revision.number for revision in question.context["revisions"]] == [3, 2, 1]
     plan = plan_to_move(editor, pins, 3)
-    assert lines(plan) == [("Alpha", "changes", ()), ("Beta", "changes", ()), ("Gamma", "stands", ())]
-    assert plan.context["title"] == "Move 3 integrations to revision 3?"
-    assert told(confirm(editor, plan)) == ["2 integrations are at revision 3."]
+    assert plan.context["title"] == "Meta to v3"
+    assert [(word, number) for _, word, _, number in plan.context["counts"]] == [("Moves", 2), ("There already", 1)]
+    assert plan.context["button"] == "Start: move 2 integrations"
+    assert states()["Alpha"] == (1, True)
+    page = start(editor, plan)
+    assert told(page) == ["Started."]
+    assert page.context["rollout"].state == RolloutState.DONE
     assert states() == {"Alpha": (3, True), "Beta": (3, False), "Gamma": (3, True)}
+
+
+def test_pins_that_are_ticked_are_all_that_moves(editor: Client, pins: list[Pin]) -> None:
+    start(editor, plan_to_move(editor, pins[:1], 3))
+    assert states() == {"Alpha": (3, True), "Beta": (1, False), "Gamma": (3, True)}
+    assert Rollout.objects.get().selection["pipelines"] == [pins[0].pipeline_id]
 
 
 def test_a_revision_is_chosen_only_for_pins_of_one_template(
@@ -142,21 +160,27 @@ def test_a_blocked_pin_says_every_reason_and_stays_while_the_others_move(
     wishes = {"first": Wish("1"), "second": Wish("2")}
     change_parameters(actor=system(organisation), pipeline_id=fit.pipeline_id, wishes=wishes)
     plan = plan_to_move(editor, [fit, unfit], 2)
-    [blocked, moves] = lines(plan)
-    assert (blocked[:2], moves) == (("Unfit", "blocked"), ("Fit", "changes", ()))
-    assert len(blocked[2]) == 2
-    assert "first" in blocked[2][0]
-    assert "second" in blocked[2][1]
-    assert told(confirm(editor, plan)) == ["1 integration is at revision 2."]
+    [blocked] = plan.context["blocked"]
+    assert (
+        blocked.pipeline.name,
+        ["first" in blocked.reasons[0]["message"], "second" in blocked.reasons[1]["message"]],
+    ) == (
+        "Unfit",
+        [True, True],
+    )
+    before = everything()
+    assert told(start(editor, plan))[0].startswith("1 pipeline is blocked.")
+    assert everything() == before
+    start(editor, plan, skip_blocked="yes")
     assert states() == {"Fit": (2, True), "Unfit": (1, True)}
 
 
 def test_a_pin_changed_since_the_plan_is_reported_and_nothing_is_done(
     editor: Client, pins: list[Pin], organisation: Organisation
 ) -> None:
-    plan = plan_to_move(editor, pins, 3)
-    alpha, beta, _ = pins
-    update_pin(actor=system(organisation), pipeline_id=alpha.pipeline_id, pin_id=alpha.pk, enabled=False)
+    plan = choose(editor, "disable_chosen", pins)
+    alpha, _, gamma = pins
+    move(organisation, alpha, 2)
     before = everything()
     response = confirm(editor, plan)
     assert told(response) == [
@@ -164,14 +188,14 @@ def test_a_pin_changed_since_the_plan_is_reported_and_nothing_is_done(
         "Meta on Alpha: Someone changed it, or its template, since you saw the plan.",
     ]
     assert everything() == before
-    assert lines(response) == [("Alpha", "changes", ()), ("Beta", "changes", ())]
-    remove_pin(actor=system(organisation), pipeline_id=beta.pipeline_id, pin_id=beta.pk)
+    assert lines(response) == [("Alpha", "changes", ()), ("Gamma", "changes", ())]
+    remove_pin(actor=system(organisation), pipeline_id=gamma.pipeline_id, pin_id=gamma.pk)
     response = confirm(editor, response)
     assert told(response) == [
         "Nothing has been changed: 1 integration is not as you saw it.",
         "It is not here any more.",
     ]
-    assert told(confirm(editor, response)) == ["1 integration is at revision 3."]
+    assert told(confirm(editor, response)) == ["1 integration is disabled."]
 
 
 def test_a_parameter_lost_since_the_plan_stops_all_of_it(editor: Client, organisation: Organisation) -> None:
@@ -213,6 +237,18 @@ def test_the_filters_of_the_list_are_there_again_afterwards(editor: Client, pins
     assert response.redirect_chain == [(f"{PINS}?enabled__exact=1&q=Alpha", 302)]
 
 
+def test_the_plan_of_a_move_leads_back_to_the_list_as_it_was(editor: Client, pins: list[Pin]) -> None:
+    filtered = f"{PINS}?enabled__exact=1&q=Alpha"
+    plan = plan_to_move(editor, pins[:1], 3, filtered)
+    assert plan.context["back"] == filtered
+    rollout = plan.context["rollout"]
+    address = f"/admin/pipelines/rollout/{rollout.pk}/discard/"
+    response = editor.post(address, {"back": plan.context["back"]}, follow=True)
+    assert response.redirect_chain == [(filtered, 302)]
+    assert told(response) == ["The plan is discarded. Nothing has been moved."]
+    assert not Rollout.objects.exists()
+
+
 def test_more_than_a_thousand_are_refused_with_what_to_do(
     editor: Client, pins: list[Pin], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,6 +280,8 @@ def test_pins_of_another_organisation_are_neither_planned_nor_changed(
     assert editor.post(address, {"seen": f"{theirs.pk}:{theirs.tag}"}).status_code == 404
     target = {"pins": pins[0].pk, "revision": theirs.revision_id}
     assert editor.post(f"{PINS}actions/plan/move/", target).status_code == 404
+    ours = {"pins": theirs.pk, "revision": pins[0].revision_id}
+    assert editor.post(f"{PINS}actions/plan/move/", ours).status_code == 404
     mixed = editor.post(address, {"seen": f"{pins[0].pk}:{pins[0].tag} {theirs.pk}:{theirs.tag}"})
     assert mixed.context["gone"] == 1
     assert everything() == before
@@ -255,6 +293,8 @@ def test_a_viewer_plans_and_changes_nothing(viewer_user: User, pins: list[Pin]) 
     seen = {"seen": f"{pins[0].pk}:{pins[0].tag}"}
     assert viewer.post(f"{PINS}actions/plan/disable/", seen).status_code == 403
     assert viewer.post(f"{PINS}actions/plan/disable/", {"pins": pins[0].pk}).status_code == 403
+    move_them = {"pins": pins[0].pk, "revision": pins[0].revision_id}
+    assert viewer.post(f"{PINS}actions/plan/move/", move_them).status_code == 403
     response = choose(viewer, "disable_chosen", pins)
     assert told(viewer.get(response.url)) == ["No action selected."]
     assert everything() == before
@@ -263,10 +303,11 @@ def test_a_viewer_plans_and_changes_nothing(viewer_user: User, pins: list[Pin]) 
 def test_there_is_no_other_action(editor: Client, pins: list[Pin]) -> None:
     assert editor.post(f"{PINS}actions/plan/remove/", {"pins": pins[0].pk}).status_code == 404
     assert editor.get(f"{PINS}actions/plan/disable/").status_code == 302
+    assert editor.get(f"{PINS}actions/plan/move/").status_code == 302
 
 
 def test_a_plan_says_of_each_pin_what_the_service_would(organisation: Organisation) -> None:
-    """Archived, retired, lacking parameters, off, of another template: the plan and `update_pin` agree on all."""
+    """Archived, retired, lacking parameters, off: the plan and `update_pin` agree on all."""
     needy = needing(organisation, "first")
     archived, retired = (TemplateFactory(organisation=organisation, revisions=2) for _ in range(2))
     everywhere = [
@@ -280,12 +321,12 @@ def test_a_plan_says_of_each_pin_what_the_service_would(organisation: Organisati
     update_template(actor=system(organisation), template_id=archived.pk, archived=True)
     retire(organisation, retired, 1)
     retire(organisation, retired, 2)
-    aims = [Aim(enabled=True), Aim(enabled=False), *(Aim(target=revision_of(t, 2)) for t in (needy, archived, retired))]
     outcomes = set()
-    for aim in aims:
-        for line in plan_batch(actor=system(organisation), pins=[pin.pk for pin in [*everywhere, lacking]], aim=aim):
-            refused = rehearse(lambda line=line, aim=aim: do(organisation, line.pin, aim))  # type: ignore[misc]  # bound now
-            assert (line.outcome is Outcome.BLOCKED) == bool(refused), (line, aim, refused)
+    for enabled in (True, False):
+        keys = [pin.pk for pin in [*everywhere, lacking]]
+        for line in plan_batch(actor=system(organisation), pins=keys, enabled=enabled):
+            refused = rehearse(lambda line=line, enabled=enabled: turn(organisation, line.pin, enabled))  # type: ignore[misc]  # bound now
+            assert (line.outcome is Outcome.BLOCKED) == bool(refused), (line, enabled, refused)
             outcomes.add(line.outcome)
     assert outcomes == set(Outcome)
 
@@ -301,7 +342,7 @@ def test_a_plan_takes_as_many_statements_for_many_pins_as_for_few(editor: Client
     with count_queries() as many:
         plan_to_move(editor, pins, 2)
     assert_same_queries(few, many)
-    assert len(few) <= 40  # two pages: the choice of a revision, and the plan
+    assert len(few) <= 70  # three: the choice of a revision, planning with its audit, and the page of the plan
     with count_queries() as few:
         choose(editor, "disable_chosen", pins[:2])
     with count_queries() as many:
@@ -312,7 +353,7 @@ def test_a_plan_takes_as_many_statements_for_many_pins_as_for_few(editor: Client
 
 def test_each_pin_leaves_its_own_line_of_history(editor: Client, pins: list[Pin]) -> None:
     before = HistoryEntry.objects.count()
-    confirm(editor, plan_to_move(editor, pins, 2))
+    start(editor, plan_to_move(editor, pins, 2))
     lines = HistoryEntry.objects.order_by("-pk")[: HistoryEntry.objects.count() - before]
     assert {(line.subject_id, line.before_revision_id, line.after_revision_id) for line in lines} == {
         (pin.pk, pin.revision_id, revision_of(pin.template, 2).pk) for pin in pins
@@ -339,13 +380,12 @@ def pinned_low(organisation: Organisation, template: Template, name: str, *, ena
 
 
 def move(organisation: Organisation, pin: Pin, number: int) -> None:
-    do(organisation, pin, Aim(target=revision_of(pin.template, number)))
-
-
-def do(organisation: Organisation, pin: Pin, aim: Aim) -> None:
-    target = aim.target.pk if aim.target else None
     key = {"pipeline_id": pin.pipeline_id, "pin_id": pin.pk}
-    update_pin(actor=system(organisation), **key, revision_id=target, enabled=aim.enabled)
+    update_pin(actor=system(organisation), **key, revision_id=revision_of(pin.template, number).pk)
+
+
+def turn(organisation: Organisation, pin: Pin, enabled: bool) -> None:
+    update_pin(actor=system(organisation), pipeline_id=pin.pipeline_id, pin_id=pin.pk, enabled=enabled)
 
 
 def retire(organisation: Organisation, template: Template, number: int) -> None:

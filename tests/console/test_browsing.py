@@ -2,7 +2,6 @@
 
 import re
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from accounts.roles import Role
@@ -10,7 +9,7 @@ from integrations.models import Template
 from integrations.revisions import create_revision, sealed_values
 from pipelines.demo import login
 from pipelines.models import HistoryEntry, Pin
-from tests.console.browsers import picture, violations
+from tests.console.browsers import picture
 from tests.console.conftest import Person
 from tests.factories import system
 
@@ -18,64 +17,6 @@ WEBSITE = "/admin/pipelines/pipeline/pip_xyz789/"
 META = "/admin/pipelines/pin/pi_abc123/"
 META_TEMPLATE = "/admin/integrations/template/tmpl_abc123/"
 REFUSED = re.compile(r"^(Enable|Disable|Remove|Move to|Delete|Edit|Set|New|Add)\b")
-PAGES = {
-    "home": "/admin/",
-    "fleet": "/admin/fleet/",
-    "pipelines": "/admin/pipelines/pipeline/",
-    "pipeline": WEBSITE,
-    "new pipeline": "/admin/pipelines/pipeline/new/",
-    "edit pipeline": f"{WEBSITE}edit/",
-    "assign": f"{WEBSITE}assign/",
-    "parameter": f"{WEBSITE}parameters/",
-    "delete pipeline": f"{WEBSITE}delete/",
-    "config": f"{WEBSITE}config/",
-    "pins": "/admin/pipelines/pin/",
-    "pin": META,
-    "move": f"{META}move/?revision=5",
-    "templates": "/admin/integrations/template/",
-    "new template": "/admin/integrations/template/new/",
-    "template": META_TEMPLATE,
-    "edit template": f"{META_TEMPLATE}edit/",
-    "archive": f"{META_TEMPLATE}archive/",
-    "delete template": f"{META_TEMPLATE}delete/",
-    "new revision": f"{META_TEMPLATE}revise/",
-    "revision": f"{META_TEMPLATE}revisions/3/",
-    "retire": f"{META_TEMPLATE}revisions/3/status/retired/",
-    "compare": f"{META_TEMPLATE}compare/?before=2&after=5",
-    "catalogue": "/admin/catalogue/",
-    "vendor": "/admin/catalogue/snowflake/",
-    "install": "/admin/catalogue/webhook/install/",
-    "users": "/admin/accounts/user/",
-    "new user": "/admin/accounts/user/new/",
-    "tokens": "/admin/accounts/apitoken/",
-    "new token": "/admin/accounts/apitoken/new/",
-    "audit log": "/admin/accounts/auditentry/",
-    "password": "/admin/password_change/",
-}
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing_on_any_page(person: Person, theme: str) -> None:
-    page = person(Role.ADMIN, theme=theme)
-    found = {}
-    for name, address in PAGES.items():
-        page.goto(address)
-        picture(page, f"{theme} {name}")
-        if broken := violations(page):
-            found[name] = broken
-    assert found == {}
-
-
-def test_every_page_fits_a_phone(person: Person) -> None:
-    page = person(Role.ADMIN, width=360)
-    too_wide = {}
-    for name, address in PAGES.items():
-        page.goto(address)
-        width = page.evaluate("document.documentElement.scrollWidth")
-        if width > 360:
-            too_wide[name] = width
-    picture(page, "phone")
-    assert too_wide == {}
 
 
 def test_an_editor_moves_an_integration_to_the_latest_revision(person: Person) -> None:

@@ -4,6 +4,7 @@ from django.test import Client
 
 from accounts.models import AuditEntry, RefreshToken, User
 from accounts.sessions import log_in, prove
+from tests.console.people import at_console
 from tests.factories import PASSWORD
 
 ANOTHER = "a longer horse with a battery"
@@ -16,8 +17,7 @@ def change(client: Client, old: str, new: str) -> int:
 
 def test_a_new_password_is_audited_ends_other_sessions_and_keeps_this_one(viewer_user: User) -> None:
     log_in(email=viewer_user.email, password=PASSWORD)
-    client = Client()
-    client.force_login(viewer_user)
+    client = at_console(viewer_user)
     assert change(client, PASSWORD, ANOTHER) == 302
     assert prove(email=viewer_user.email, password=ANOTHER) == viewer_user
     assert prove(email=viewer_user.email, password=PASSWORD) is None
@@ -28,8 +28,7 @@ def test_a_new_password_is_audited_ends_other_sessions_and_keeps_this_one(viewer
 
 
 def test_a_weak_password_or_a_wrong_old_one_changes_nothing(viewer_user: User) -> None:
-    client = Client()
-    client.force_login(viewer_user)
+    client = at_console(viewer_user)
     before = AuditEntry.objects.count()
     assert change(client, PASSWORD, "short") == 200
     assert change(client, "wrong", ANOTHER) == 200

@@ -1,14 +1,17 @@
 """Forms of a pipeline at the console: what they refuse, and what they never say again."""
 
+from typing import Any
+
 import pytest
 from django.test import Client
 
 from accounts.errors import Invalid
 from accounts.models import Organisation, User
+from pipelines.admin import pipelines
 from pipelines.models import Label, Parameter, Pipeline
 from pipelines.parameters import Wish, change_parameters
 from pipelines.registry import create_pipeline, update_pipeline
-from tests.console.pages import LIST, hidden
+from tests.console.pages import LIST, hidden, text_of
 from tests.console.people import at_console, errors, everything
 from tests.factories import PipelineFactory, TemplateFactory, system
 
@@ -134,3 +137,25 @@ def test_forms_that_write_are_sent_once(admin_user: User, organisation: Organisa
         page = admin.get(address).content.decode()
         assert " data-once>" in page, address
         assert "console/once.js" in page, address
+
+
+def test_of_many_templates_the_one_to_assign_is_found_by_its_name(
+    editor: Client, organisation: Organisation, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipelines, "TEMPLATES_OFFERED", 1)
+    for name in ("Amplitude", "Meta"):
+        TemplateFactory(organisation=organisation, name=name)
+    address = f"{PIPELINES}{pipeline.pk}/assign/"
+    assert offered(editor.get(address)) == ["Amplitude"]
+    assert "There are more templates than this list holds." in editor.get(address).content.decode()
+    found = editor.get(address, {"q": "met"})
+    assert offered(found) == ["Meta"]
+    revision = found.context["form"].fields["revision"].choices[0][1][0][0]
+    assert editor.post(f"{address}?q=met", {"revision": revision}).status_code == 302
+    assert pipeline.pins.get().template.name == "Meta"
+    nothing = text_of(editor.get(address, {"q": "nothing"}))
+    assert "No template that is not on this pipeline yet fits “nothing”." in nothing
+
+
+def offered(page: Any) -> list[str]:
+    return [name for name, _ in page.context["form"].fields["revision"].choices]

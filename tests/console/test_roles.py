@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.db.models import Model
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
@@ -13,9 +14,10 @@ from accounts.roles import Role
 from accounts.tokens import issue_token
 from integrations.models import Revision, Template
 from pipelines.admin.site import PAGES
-from pipelines.models import Pin, Pipeline
+from pipelines.models import Pin, Pipeline, Rollout
+from pipelines.rollouts.plans import plan_rollout
 from tests.console.people import at_console, everything
-from tests.factories import PinFactory, UserFactory, revision_of, system
+from tests.factories import PASSWORD, PinFactory, UserFactory, revision_of, system
 
 # What stands for a parameter that names no row; a row's id stands for every other.
 PLAIN = {"name": "enable", "kind": "csv", "number": "1", "status": "retired", "content_type_id": "1"}
@@ -96,6 +98,7 @@ def rows_in(organisation: Organisation) -> Rows:
     rows: Rows = {
         Pipeline: pin.pipeline,
         Pin: pin,
+        Rollout: plan_rollout(actor=system(organisation), template_id=pin.template_id),
         Template: pin.template,
         Revision: revision_of(pin.template),
         User: UserFactory(organisation=organisation, role=Role.EDITOR),
@@ -151,14 +154,15 @@ def test_another_organisations_rows_are_not_there_for_anybody(
 
 
 def test_nobody_is_led_to_the_login_from_every_address(client: Client, ours: Rows) -> None:
+    """A page leads there; a form, which would be lost on the way, is answered with the login itself."""
     before = everything()
     answers = {}
     for name in sorted(ADDRESSES.keys() - PUBLIC):
         where = address(name, ours)
-        for method in METHODS:
-            response = sent(client, method, where)
-            answers[method, where] = response.status_code, getattr(response, "url", "").startswith("/admin/login/")
-    assert {key: answer for key, answer in answers.items() if answer != (302, True)} == {}
+        page, form = client.get(where), client.post(where, {"form_key": "x"})
+        answers[where] = page.status_code, page["Location"].split("?")[0], form.status_code, form.templates[0].name
+    expected = (302, "/admin/login/", 403, "admin/login.html")
+    assert {where: answer for where, answer in answers.items() if answer != expected} == {}
     assert everything() == before
 
 
@@ -179,7 +183,37 @@ def test_the_pages_for_admins_are_closed_to_everybody_else(people: dict[str, Cli
 def test_a_viewer_changes_nothing_whatever_they_send_and_wherever(people: dict[str, Client], ours: Rows) -> None:
     pin = ours[Pin]
     assert isinstance(pin, Pin)
-    body = {
+    body = everything_sent(pin)
+    before = everything()
+    assert sent_everywhere(people["viewer"], body, ours) == {}
+    assert everything() == before
+
+
+def test_no_form_changes_anything_without_a_key_of_its_page(
+    people: dict[str, Client], ours: Rows, admin_user: User
+) -> None:
+    """So that no page, whoever adds it, can be sent twice, or act on a form that nobody has looked at again."""
+    pin = ours[Pin]
+    assert isinstance(pin, Pin)
+    before = everything()
+    assert sent_everywhere(people["admin"], everything_sent(pin) | {"form_key": ""}, ours) == {}
+    assert everything() == before
+    acting = [name for name in sorted(ADDRESSES.keys() - PUBLIC) if acts_with_a_key(people["admin"], name, ours, pin)]
+    assert len(acting) > 12, f"These act with a key, so that the refusals above are refusals: {acting}"
+
+
+def acts_with_a_key(admin: Client, name: str, rows: Rows, pin: Pin) -> bool:
+    before = everything()
+    with transaction.atomic():
+        admin.post(address(name, rows), everything_sent(pin) | tag_for(name, rows))
+        has_acted = everything() != before
+        transaction.set_rollback(True)
+    return has_acted
+
+
+def everything_sent(pin: Pin) -> dict[str, str]:
+    """What the forms of the console ask for, as far as one set of fields can say it."""
+    return {
         "tag": pin.tag,
         "seen": f"{pin.pk}:{pin.tag}",
         "confirmed": "yes",
@@ -191,17 +225,26 @@ def test_a_viewer_changes_nothing_whatever_they_send_and_wherever(people: dict[s
         "status": "retired",
         "reason": "changed",
         "vendor": "webhook",
-        "config": "{}",
+        "field_url": "https://changed.example",
+        "email": "changed@acme.example",
+        "role": "viewer",
+        "scope": "viewer",
+        "password": PASSWORD,
+        "again": PASSWORD,
     }
-    before = everything()
-    failed = {}
-    for name in sorted(ADDRESSES.keys() - PUBLIC):
-        where = address(name, ours)
-        status = people["viewer"].post(where, body).status_code
-        if status >= 500:
-            failed[where] = status
-    assert failed == {}
-    assert everything() == before
+
+
+def sent_everywhere(client: Client, body: dict[str, str], rows: Rows) -> dict[str, int]:
+    """The names of the addresses at which sending this goes wrong, rather than being refused."""
+    names = sorted(ADDRESSES.keys() - PUBLIC)
+    answers = {name: client.post(address(name, rows), body | tag_for(name, rows)).status_code for name in names}
+    return {name: status for name, status in answers.items() if status >= 500}
+
+
+def tag_for(name: str, rows: Rows) -> dict[str, str]:
+    """What the row of this address is at, as its page would say."""
+    row = None if name in OF_NOBODY else rows[Revision if name.endswith("_status") else model_of(name)]
+    return {"tag": row.tag} if row and hasattr(row, "tag") else {}
 
 
 def test_the_pages_of_ones_own_organisation_open_for_the_admin(people: dict[str, Client], ours: Rows) -> None:

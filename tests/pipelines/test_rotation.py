@@ -213,6 +213,6 @@ def test_what_is_written_meanwhile_is_not_lost(
 def test_the_key_of_a_form_that_was_sent_holds_no_secret_and_stands_in_no_way(
     under_old_key: None, settings: Any, organisation: Organisation
 ) -> None:
-    use_up(actor=system(organisation), key="form")
+    use_up(actor=system(organisation), key="form", said="")
     settings.PINION_SECRET_KEYS = {"new": NEW, "old": OLD}
     assert rotated() == {"secrets of revisions": [], "secret parameters": [], "kept answers": []}

@@ -11,10 +11,12 @@ from accounts.models import Organisation
 from integrations.models import Template
 from pipelines.models import Pin
 from pipelines.pins import assign_pin
+from pipelines.rollouts.driving import advance
 from pipelines.usages import remove_template
 from tests.clients import Api
 from tests.factories import PinFactory, PipelineFactory, TemplateFactory, revision_of, system
 from tests.queries import assert_same_queries, count_queries
+from tests.rollouts.rest_fleets import fleet
 
 
 def test_usages_tell_every_pin_of_this_very_revision_oldest_first(viewer: Api, organisation: Organisation) -> None:
@@ -32,8 +34,22 @@ def test_usages_tell_every_pin_of_this_very_revision_oldest_first(viewer: Api, o
     for usage in answer["usages"]:
         assert usage.pop("updated_at").endswith("Z")
     assert answer["usages"] == [
-        {"id": first.pk, "pipeline_id": shop.pk, "pipeline_name": "Shop", "enabled": True, "running": 0},
-        {"id": second.pk, "pipeline_id": blog.pk, "pipeline_name": "Blog", "enabled": False, "running": 0},
+        {
+            "id": first.pk,
+            "pipeline_id": shop.pk,
+            "pipeline_name": "Shop",
+            "enabled": True,
+            "running": 0,
+            "rollout": None,
+        },
+        {
+            "id": second.pk,
+            "pipeline_id": blog.pk,
+            "pipeline_name": "Blog",
+            "enabled": False,
+            "running": 0,
+            "rollout": None,
+        },
     ]
 
 
@@ -51,6 +67,27 @@ def test_usages_are_paged_and_know_no_filter(viewer: Api, organisation: Organisa
     second = viewer.get(path, {"limit": "2", "cursor": first["next_cursor"]}).json()
     assert [usage["id"] for usage in first["usages"] + second["usages"]] == pins
     assert viewer.get(path, {"enabled": "true"}).status_code == 400
+
+
+def test_usages_tell_which_active_rollout_is_moving_a_pin(viewer: Api, editor: Api, organisation: Organisation) -> None:
+    shops = fleet(organisation, 4)
+    shops.add("Bare 4", host=None)
+    apart = shops.pins[3]
+    body = {"waves": "1,100%", "exclude": [shops.pins[2].pipeline_id]}
+    rollout_id = shops.plan(editor, **body).json()["id"]
+
+    def told(number: int) -> dict[str, str | None]:
+        path = f"integration-templates/{shops.template.pk}/revisions/{number}/usages"
+        return {usage["pipeline_name"]: usage["rollout"] for usage in viewer.get(path).json()["usages"]}
+
+    assert set(told(1).values()) == {None}  # a plan moves nothing
+    assert editor.post(f"rollouts/{rollout_id}/start", {"skip_blocked": True}).status_code == 200
+    advance(rollout_id)
+    editor.put(f"pipelines/{apart.pipeline_id}/integrations/{apart.pk}", {"enabled": False})
+    assert told(1) == {"Shop 1": rollout_id, "Shop 2": None, "Shop 3": None, "Bare 4": None}
+    assert told(2) == {"Shop 0": rollout_id}
+    assert editor.post(f"rollouts/{rollout_id}/abort").status_code == 200
+    assert {*told(1).values(), *told(2).values()} == {None}
 
 
 def test_usages_take_the_same_statements_for_few_and_for_many(viewer: Api, organisation: Organisation) -> None:

@@ -1,21 +1,19 @@
 """Add a user, and with them, if asked, their organisation."""
 
-import getpass
 import json
-import sys
 from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import CommandError
 from django.db import transaction
 
-from accounts.management.operators import OperatorCommand
+from accounts.management.operators import PasswordCommand
 from accounts.models import Organisation, User
 from accounts.roles import LADDER, Role
 from accounts.users import create_organisation, create_user
 
 
-class Command(OperatorCommand):
+class Command(PasswordCommand):
     help = "Add a user to an organisation; the password is asked for, or read from standard input."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -30,11 +28,10 @@ class Command(OperatorCommand):
         parser.add_argument(
             "--new-organisation", metavar="NAME", help="Make this organisation, with the user as admin."
         )
-        parser.add_argument("--password-stdin", action="store_true", help="Read the password from standard input.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         role = self._role(options)
-        password = self._password(options)
+        password = self.password(options)
         with transaction.atomic():
             organisation = self._organisation(options)
             user = create_user(
@@ -56,16 +53,6 @@ class Command(OperatorCommand):
         if options["role"] not in (None, Role.ADMIN):
             raise CommandError("The first user of an organisation is its admin. Leave --role out.", returncode=2)
         return Role.ADMIN
-
-    def _password(self, options: dict[str, Any]) -> str:
-        if options["password_stdin"]:
-            return sys.stdin.readline().rstrip("\r\n")
-        if not sys.stdin.isatty():
-            raise CommandError("There is no terminal to ask on. Send the password with --password-stdin.", returncode=2)
-        first, again = getpass.getpass("Password: "), getpass.getpass("Once more: ")
-        if first != again:
-            raise CommandError("The two passwords differ.")
-        return first
 
 
 def _as_text(user: User, organisation: Organisation) -> str:

@@ -3,6 +3,7 @@
 import json
 import socket
 from argparse import ArgumentParser
+from threading import Event, Thread
 from typing import Any
 
 import uvicorn
@@ -12,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from accounts.models import Organisation
 from pipelines.demo import demo_logins, load_demo
+from pipelines.rollouts.worker import work
 
 HOST = "127.0.0.1"
 
@@ -37,13 +39,7 @@ class Command(BaseCommand):
         self.stdout.write(json.dumps(facts) if options["format"] == "json" else _welcome(facts))
         self.stdout.flush()
         if not options["no_serve"]:
-            uvicorn.run(
-                "config.asgi:application",
-                host=HOST,
-                port=settings.PORT,
-                log_level="warning",
-                timeout_graceful_shutdown=5,
-            )
+            _serve()
 
     def _facts(self) -> dict[str, Any]:
         organisation = Organisation.objects.order_by("created_at").first()
@@ -73,6 +69,24 @@ class Command(BaseCommand):
             except OSError:
                 message = f"Port {settings.PORT} is in use. Stop what uses it, or choose another: PORT=8085 make run"
                 raise CommandError(message) from None
+
+
+def _serve() -> None:
+    """The server, and beside it the worker of rollouts, which on a real server is a process of its own."""
+    stop = Event()
+    worker = Thread(target=work, args=[stop], name="rollouts")
+    worker.start()
+    try:
+        uvicorn.run(
+            "config.asgi:application",
+            host=HOST,
+            port=settings.PORT,
+            log_level="warning",
+            timeout_graceful_shutdown=5,
+        )
+    finally:
+        stop.set()
+        worker.join()
 
 
 def _welcome(facts: dict[str, Any]) -> str:

@@ -1,0 +1,14 @@
+"""An index for what was done last to one kind of thing."""
+
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [("accounts", "0002_rules")]
+
+    operations = [
+        migrations.AddIndex(
+            model_name="auditentry",
+            index=models.Index(fields=["organisation", "resource_type", "-created_at", "-id"], name="audit_by_kind"),
+        ),
+    ]

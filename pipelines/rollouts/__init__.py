@@ -1,0 +1,1 @@
+"""Rollouts: planning, applying in waves, judging, going back."""
