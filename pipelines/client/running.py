@@ -18,10 +18,10 @@ all pipelines. What an operator declared is obeyed at once; what nobody declared
 
 A snapshot names no removals: whoever takes one was away too long to be told of each, or the epoch has changed. So a
 pipeline that it lacks may have been removed, or may be lost, as in a database that was restored empty. A snapshot
-*lacks* a pipeline that runs something here if it does not name it, and also if it names it enabled with nothing to run,
-while no other version under the same epoch says that somebody changed it. A pipeline that is held stays so until the
-control plane names it again, in `changes` or in a snapshot, or until the operator of the processor says that it is to
-go: `Client.release_held()`.
+*lacks* a pipeline that runs something here if it does not name it, and also if it names it enabled, with nothing to
+run, at the very version that runs here: nobody changed it then. A pipeline that is held stays so until the control
+plane names it again, in `changes` or in a snapshot, or until the operator of the processor says that it is to go:
+`Client.release_held()`.
 """
 
 import json
@@ -110,12 +110,12 @@ class Running:
 
 
 def _lacks(taken: Running, config: PipelineConfig, *, same_epoch: bool) -> bool:
-    """Whether a snapshot says nothing of a pipeline, or that it runs nothing though nobody is known to have changed it."""
+    """Whether a snapshot says nothing of a pipeline, or that it runs nothing though nobody changed it."""
     named = taken.pipelines.get(config.pipeline_id)
     if named is None:
         return True
-    changed = same_epoch and named.version != config.version
-    return named.enabled and not named.running and not named.troubled and not changed
+    unchanged = same_epoch and named.version == config.version
+    return unchanged and named.enabled and not named.running and not named.troubled
 
 
 def to_lines(running: Running) -> Iterator[bytes]:

@@ -173,11 +173,10 @@ def test_a_snapshot_that_suddenly_holds_nothing_ends_nothing(epoch: str) -> None
     assert (taken.epoch, taken.version) == (epoch, 20)
 
 
-@pytest.mark.parametrize(("version", "epoch"), [(1, "ep_1"), (1, "ep_2"), (7, "ep_2")])
-def test_pipelines_are_held_that_are_named_empty_though_nobody_is_known_to_have_changed_them(
-    version: int, epoch: str
-) -> None:
-    taken = after(running(*fleet(3)), [pipeline(f"pip_{number}", version) for number in range(3)], epoch)
+def test_pipelines_named_empty_at_the_version_that_runs_here_were_changed_by_nobody() -> None:
+    said = [pipeline(f"pip_{number}", 1) for number in range(3)]
+    taken = after(running(*fleet(3)), said)
+    assert held(after(running(*fleet(3)), said, "ep_2")) == []  # where the same number is another version
     assert held(taken) == ["pip_0", "pip_1", "pip_2"]
 
 
