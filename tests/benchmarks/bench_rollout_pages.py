@@ -63,7 +63,6 @@ def test_every_page_of_rollouts_comes_in_half_a_second_and_twenty_statements(
         f"{ROLLOUTS}?state=active",
         f"{ROLLOUTS}?q=shared",
         form,
-        "/admin/",
     ):
         note(address.replace(crowd["shared"], "{shared}"), *measured(address, opener(client, address)))
     send = FORM | {"revision": "5", "include_disabled": "on", "waves": "own", "own_waves": f"{ROWS // 2},100%"}
