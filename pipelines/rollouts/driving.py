@@ -15,19 +15,25 @@ from pipelines.rollouts.lifecycle import finish, hold, last_wave, runner
 from pipelines.rollouts.moving import apply_wave
 from pipelines.rollouts.reverts import take_back
 
+MOST_AT_ONCE = 100  # due rollouts that a worker takes up before it asks again
 LOOK_AGAIN = timedelta(seconds=5)  # how often a gate reads the figures
 
 
-def advance_next() -> Rollout | None:
-    """Take the next step of the rollout that has waited longest, of those that no other worker has in hand.
+def due_rollouts() -> list[str]:
+    """The ids of those that should be looked at by now, the longest waiting first."""
+    return list(Rollout.objects.due(timezone.now()).values_list("pk", flat=True)[:MOST_AT_ONCE])
 
-    Returns that rollout, or None where none is due. A step is a wave, a verdict or an end, and whole or not at all.
+
+@transaction.atomic
+def advance_if_free(rollout_id: str) -> Rollout | None:
+    """Take the next step of a rollout; None where it is not due any more, or another worker has it in hand.
+
+    A step is a wave, a verdict or an end, and whole or not at all.
     """
     now = timezone.now()
-    with transaction.atomic():
-        due = Rollout.objects.due(now).select_related("template", "revision")
-        rollout = due.select_for_update(no_key=True, of=("self",), skip_locked=True).first()
-        return rollout and _step(rollout, now)
+    due = Rollout.objects.due(now).select_related("template", "revision").filter(pk=rollout_id)
+    rollout = due.select_for_update(no_key=True, of=("self",), skip_locked=True).first()
+    return rollout and _step(rollout, now)
 
 
 @transaction.atomic

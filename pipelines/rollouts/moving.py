@@ -1,18 +1,17 @@
 """Applying one wave: all of its pins move, or none does, in the same few statements however many they are."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from array import array
+from collections.abc import Sequence
 
 from django.db import connection
 from django.utils import timezone
 
 from accounts.actors import Actor
-from accounts.errors import Detail
 from integrations.models import Revision, Template
 from pipelines.models import Outcome, Pin, Pipeline, Rollout, RolloutTarget, RolloutWave
 from pipelines.querysets import TargetQuerySet
 from pipelines.rollouts.plans import record
-from pipelines.rollouts.readiness import unready_problems
+from pipelines.rollouts.readiness import Unready, unready_targets
 from pipelines.rollouts.sql import run, sql
 from pipelines.rollouts.targets import as_reasons, refusals, write_outcomes
 from pipelines.versions import new_version_id, take_version
@@ -34,15 +33,6 @@ _MOVE = """
 """
 
 
-@dataclass
-class Findings:
-    """What preflight says of a wave, now and under its locks: what must not move, and what moves without running."""
-
-    blocked: dict[int, tuple[Detail, ...]] = field(default_factory=dict)
-    unresolvable: list[int] = field(default_factory=list)
-    refused: tuple[Detail, ...] = ()
-
-
 def apply_wave(*, actor: Actor, rollout: Rollout, wave: RolloutWave, lower: int) -> str | None:
     """Move the pins of one wave of a locked rollout, or return a sentence that says why it is held.
 
@@ -52,17 +42,20 @@ def apply_wave(*, actor: Actor, rollout: Rollout, wave: RolloutWave, lower: int)
     targets = RolloutTarget.objects.filter(rollout=rollout).between(lower, wave.upper)
     _lock(rollout, targets)
     targets.moving().astray(moved=False).update(detached=True)
-    findings = _preflight(rollout, targets.moving())
-    if findings.refused:
-        return f"Wave {wave.number} has not been applied. {findings.refused[0].message}"
-    if findings.blocked and not rollout.skip_blocked:
-        return _sentence(wave, findings.blocked, targets)
-    if findings.blocked:
-        told = RolloutTarget.objects.filter(rollout=rollout, position__in=findings.blocked)
-        write_outcomes(
-            rollout, ((target, Outcome.BLOCKED, as_reasons(findings.blocked[target.position])) for target in told)
-        )
-    _move(actor, rollout, wave, targets.moving(), findings)
+    revisions = _aims(rollout, targets.moving())
+    refused = [detail.message for revision in revisions for detail in refusals(revision)]
+    if refused:
+        return f"Wave {wave.number} has not been applied. {refused[0]}"
+    lame = array("Q")  # where pins that are off move to what would not run; compact, since all of them may
+    for revision in revisions:
+        for chunk in unready_targets(revision, targets.moving().filter(to_revision=revision)):
+            lame.extend(subject.position for subject, _ in chunk if not subject.enabled)
+            blocked = [unready for unready in chunk if unready.subject.enabled]
+            if blocked and not rollout.skip_blocked:
+                return _sentence(wave, blocked, targets)
+            told = ((subject, Outcome.BLOCKED, as_reasons(problems)) for subject, problems in blocked)
+            write_outcomes(rollout, told)
+    _move(actor, rollout, wave, targets.moving(), lame)
     return None
 
 
@@ -73,29 +66,19 @@ def _lock(rollout: Rollout, targets: TargetQuerySet) -> None:
     run(sql(_LOCK, pipelines=locked))
 
 
-def _preflight(rollout: Rollout, targets: TargetQuerySet) -> Findings:
-    """One look for each revision that is moved to: one, and for a revert as many as its pins came from."""
-    found = Findings()
+def _aims(rollout: Rollout, targets: TargetQuerySet) -> list[Revision]:
+    """What is moved to: one revision, and for a revert as many as its pins came from."""
     aims = [rollout.revision_id] if rollout.revision_id else targets.order_by().values("to_revision_id").distinct()
-    for revision in Revision.objects.with_config().filter(pk__in=aims).order_by("number"):
-        found.refused += tuple(refusals(revision))
-        for subject, details in unready_problems(revision, targets.filter(to_revision=revision)):
-            if subject.enabled:
-                found.blocked[subject.position] = details
-            else:
-                found.unresolvable.append(subject.position)
-            if len(found.blocked) > NAMED and not rollout.skip_blocked:
-                return found
-    return found
+    return list(Revision.objects.with_config().filter(pk__in=aims).order_by("number"))
 
 
-def _move(actor: Actor, rollout: Rollout, wave: RolloutWave, targets: TargetQuerySet, findings: Findings) -> None:
+def _move(actor: Actor, rollout: Rollout, wave: RolloutWave, targets: TargetQuerySet, lame: Sequence[int]) -> None:
     """Write pins, history, audit and the wave, and take the version last."""
     now, version_id = timezone.now(), new_version_id()
     shown = targets.values("position", "pipeline_id", "pin_id", "from_revision_id", "to_revision_id", "enabled")
     run(sql(_HISTORY, version=version_id, targets=shown.order_by("position")))
     wave.moved = run(sql(_MOVE, targets=shown, now=connection.ops.adapt_datetimefield_value(now)))
-    _mark_unresolvable(targets, findings.unresolvable)
+    _mark_unresolvable(targets, lame)
     Pipeline.objects.filter(pk__in=targets.values("pipeline_id")).update(changed_in=version_id)
     wave.applied_at = wave.watched_from = now
     wave.version_id = version_id if wave.moved else None
@@ -116,10 +99,11 @@ def _mark_unresolvable(targets: TargetQuerySet, positions: Sequence[int]) -> Non
         Pin.objects.filter(pk__in=chunk.values("pin_id")).update(resolvable=False)
 
 
-def _sentence(wave: RolloutWave, found: Mapping[int, tuple[Detail, ...]], targets: TargetQuerySet) -> str:
-    named = targets.filter(position__in=found).order_by("position").values_list("position", "pipeline__name")[:NAMED]
-    reasons = " ".join(f"{name}: {found[position][0].message}" for position, name in named)
-    more = " There are more." if len(found) > NAMED else ""
+def _sentence(wave: RolloutWave, blocked: Sequence[Unready], targets: TargetQuerySet) -> str:
+    shown = {subject.position: problems[0].message for subject, problems in blocked[:NAMED]}
+    named = targets.filter(position__in=shown).order_by("position").values_list("position", "pipeline__name")
+    reasons = " ".join(f"{name}: {shown[position]}" for position, name in named)
+    more = " There are more." if len(blocked) > NAMED else ""
     return (
         f"Wave {wave.number} has not been applied, because by now some of its pipelines could not run the revision. "
         f"{reasons}{more} Mend that and resume, or resume and skip what is blocked."

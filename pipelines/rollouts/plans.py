@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Count
 
 from accounts import audit
@@ -18,17 +18,13 @@ from integrations.templates import MISSING
 from pipelines.models import OnFailure, OnInconclusive, Outcome, Rollout, RolloutTarget, RolloutWave
 from pipelines.rollouts.gates import Gate
 from pipelines.rollouts.selection import Selection, require_selectable
-from pipelines.rollouts.sql import Sql, one_of, rows, run, sql
+from pipelines.rollouts.sql import one_of, rows, sql
 from pipelines.rollouts.targets import Aim, write_targets
 from pipelines.rollouts.waves import ALL_AT_ONCE, MAX_SECONDS, Step, parse_waves, reaches
 
 LATEST = "latest"
 EVERYTHING = Selection()
 AT_ONCE = parse_waves(ALL_AT_ONCE)
-
-# So many new targets PostgreSQL has to be told of: until it looks by itself, which may be a minute later, it takes them
-# for a handful, and a wave that comes at once compares each with each.
-MANY = 1000
 
 _REACHED = """
     SELECT number, position FROM (
@@ -93,10 +89,7 @@ def plan_rollout(
 def complete_plan(rollout: Rollout, steps: Sequence[Step]) -> None:
     """Cut the moves of a plan whose targets are all there into waves, and seal it with its hash."""
     moving = RolloutTarget.objects.filter(rollout=rollout, outcome=Outcome.MOVES)
-    total = moving.count()
-    if total >= MANY and connection.vendor == "postgresql":
-        run(Sql("ANALYZE pipelines_rollouttarget"))
-    ends = reaches(steps, total)
+    ends = reaches(steps, moving.count())
     upper = dict(rows(sql(_REACHED, moving=moving.values("position"), ends=one_of(ends)))) if ends else {}
     sizes = [end - before for before, end in zip([0, *ends], ends, strict=False)]
     waves = [

@@ -27,11 +27,10 @@ SURELY: Mapping[FieldType, str] = {
 }
 SEALED_BLANK = 40  # characters of a sealed value after its key's id, if it has two bytes or fewer
 
-# NOT IN, because it is looked up in a hash however few rows the planner expects: targets that were written just now are
-# unknown to its statistics, and a join would ask for the whole of `ready` once for each of them.
 _UNREADY = """
     SELECT target.position, target.pipeline_id, target.enabled
-    FROM ({targets}) target WHERE target.pipeline_id NOT IN ({ready})
+    FROM ({targets}) target LEFT JOIN ({ready}) ready ON ready.pipeline_id = target.pipeline_id
+    WHERE ready.pipeline_id IS NULL
 """
 
 
@@ -41,6 +40,13 @@ class Subject(NamedTuple):
     position: int
     pipeline_id: str
     enabled: bool = True
+
+
+class Unready(NamedTuple):
+    """A pin that cannot run, and every reason."""
+
+    subject: Subject
+    problems: tuple[Detail, ...]
 
 
 def ready_pipelines(config: CompiledConfig, pipelines: QuerySet[Any, Any]) -> QuerySet[Parameter, Any]:
@@ -59,24 +65,21 @@ def ready_pipelines(config: CompiledConfig, pipelines: QuerySet[Any, Any]) -> Qu
     return found.filter(filled=len(needs), size__lte=config.spare_bytes).values("pipeline_id")
 
 
-def problems_of_subjects(
-    revision: Revision, subjects: Iterable[Subject]
-) -> Iterator[tuple[Subject, tuple[Detail, ...]]]:
-    """For each of these the resolver's own answer, empty where it would resolve; two statements for a thousand."""
+def problems_of_subjects(revision: Revision, subjects: Iterable[Subject]) -> Iterator[list[Unready]]:
+    """Those of these that would not resolve, with the resolver's own reasons; two statements for each thousand asked."""
     config = compiled(revision)
     for chunk in _chunks(subjects):
         values = _values([subject.pipeline_id for subject in chunk], config.keys)
-        for subject in chunk:
-            yield subject, config.problems(values.get(subject.pipeline_id, {}))
+        asked = (Unready(subject, config.problems(values.get(subject.pipeline_id, {}))) for subject in chunk)
+        yield [answer for answer in asked if answer.problems]
 
 
-def unready_problems(revision: Revision, targets: TargetQuerySet) -> Iterator[tuple[Subject, tuple[Detail, ...]]]:
-    """Those of these targets that cannot run the revision, and why; read as they are needed, however many there are."""
-    found = problems_of_subjects(revision, _unready(revision, targets))
-    return ((subject, details) for subject, details in found if details)
+def unready_targets(revision: Revision, targets: TargetQuerySet) -> Iterator[list[Unready]]:
+    """Those of these targets that cannot run the revision, and why, a thousand at most at a time."""
+    return problems_of_subjects(revision, _suspects(revision, targets))
 
 
-def _unready(revision: Revision, targets: TargetQuerySet) -> Iterator[Subject]:
+def _suspects(revision: Revision, targets: TargetQuerySet) -> Iterator[Subject]:
     """Those that may lack something, read as they are needed."""
     config = compiled(revision)
     if not config.needs:

@@ -9,9 +9,9 @@ from integrations.models import Revision
 from pipelines.models import Outcome, Rollout, RolloutState, RolloutTarget
 from pipelines.rollouts.lifecycle import applied_upper, begin, finish, lock_rollout, require_no_active
 from pipelines.rollouts.plans import AT_ONCE, complete_plan, plan_counts, record
-from pipelines.rollouts.readiness import unready_problems
+from pipelines.rollouts.readiness import unready_targets
 from pipelines.rollouts.sql import as_json, run, sql
-from pipelines.rollouts.targets import as_reasons, refusals, write_outcomes
+from pipelines.rollouts.targets import as_reasons, refusals, tell_planner_of, write_outcomes
 
 # A pin that was removed, or that somebody moved on, is superseded: whoever did that knew what they wanted.
 _WRITE = """
@@ -58,7 +58,7 @@ def _plan(actor: Actor, original: Rollout) -> Rollout:
     )
     moved = RolloutTarget.objects.filter(rollout=original, outcome=Outcome.MOVES).between(0, applied_upper(original))
     facts = ("position", "pipeline_id", "pin_id", "pin_row_version", "enabled", "from_revision_id", "to_revision_id")
-    run(sql(_WRITE, rollout=revert.pk, moved=moved.values(*facts), nothing=as_json([])))
+    tell_planner_of(run(sql(_WRITE, rollout=revert.pk, moved=moved.values(*facts), nothing=as_json([]))))
     _settle(revert)
     complete_plan(revert, AT_ONCE)
     record(actor, "rollout.planned", revert, {"reverts": (None, original.pk), "targets": (None, plan_counts(revert))})
@@ -74,8 +74,7 @@ def _settle(revert: Rollout) -> None:
         if refused := refusals(revision):
             back.update(outcome=Outcome.REVERT_BLOCKED, reasons=as_reasons(refused))
             continue
-        blocked = {row.position: details for row, details in unready_problems(revision, back) if row.enabled}
-        told = back.filter(position__in=blocked) if blocked else []
-        write_outcomes(
-            revert, ((target, Outcome.REVERT_BLOCKED, as_reasons(blocked[target.position])) for target in told)
-        )
+        for chunk in unready_targets(revision, back):
+            blocked = ((subject, problems) for subject, problems in chunk if subject.enabled)
+            told = ((subject, Outcome.REVERT_BLOCKED, as_reasons(problems)) for subject, problems in blocked)
+            write_outcomes(revert, told)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from django.db import connection
 from django.db.models import Exists, OuterRef, QuerySet
@@ -17,6 +17,7 @@ from pipelines.rollouts.selection import Selection, chosen_pins
 from pipelines.rollouts.sql import Sql, as_json, one_of, rows, run, sql
 
 CHUNK = 1000
+MANY = 1000
 SKIPPED = {
     "excluded": "It was excluded.",
     "disabled": "The integration is disabled; include_disabled takes it along.",
@@ -104,12 +105,28 @@ class Aim(NamedTuple):
         return self.revision.template
 
 
+class Placed(Protocol):
+    """A target, or what stands for one: all that it takes is its position."""
+
+    @property
+    def position(self) -> int: ...
+
+
 def write_targets(rollout: Rollout, aim: Aim) -> None:
     """One row for each chosen pin, with what stands in the way of each that is blocked."""
     notes = {code: as_json([_reason(code, message)]) for code, message in SKIPPED.items()}
     parts = {"rollout": rollout.pk, "target": aim.revision.pk, "survey": _survey(aim), "nothing": as_json([])}
-    run(sql(_WRITE, skipped=one_of(SKIPPED), **parts, **notes))
+    tell_planner_of(run(sql(_WRITE, skipped=one_of(SKIPPED), **parts, **notes)))
     settle_blocked(rollout, aim)
+
+
+def tell_planner_of(count: int) -> None:
+    """Have PostgreSQL look at so many targets written just now.
+
+    Until it does by itself, perhaps a minute later, it takes them for a handful, and compares each with each.
+    """
+    if count >= MANY and connection.vendor == "postgresql":
+        run(Sql("ANALYZE pipelines_rollouttarget"))
 
 
 def settle_blocked(rollout: Rollout, aim: Aim) -> None:
@@ -136,10 +153,11 @@ def changes_since(rollout: Rollout, aim: Aim, limit: int) -> list[Detail]:
     return [*_described(sure), *newly, *_gone(targets, aim, limit)]
 
 
-def write_outcomes(rollout: Rollout, told: Iterable[tuple[RolloutTarget, Outcome, list[dict[str, Any]]]]) -> None:
+def write_outcomes(rollout: Rollout, told: Iterable[tuple[Placed, Outcome, list[dict[str, Any]]]]) -> None:
     """Say something else of some targets than the plan's first statement did, in one statement."""
     facts = [{"position": target.position, "outcome": outcome, "reasons": reasons} for target, outcome, reasons in told]
-    run(sql(_TELL, rollout=rollout.pk, told=sql(_TOLD[connection.vendor], facts=as_json(facts))))
+    if facts:
+        run(sql(_TELL, rollout=rollout.pk, told=sql(_TOLD[connection.vendor], facts=as_json(facts))))
 
 
 def as_reasons(details: Iterable[Detail]) -> list[dict[str, Any]]:
@@ -218,8 +236,9 @@ def _chunks(targets: QuerySet[RolloutTarget], busy: QuerySet[RolloutTarget]) -> 
 
 def _problems(targets: Sequence[RolloutTarget], revision: Revision) -> dict[int, tuple[Detail, ...]]:
     """What the resolver says of those that are on, by position."""
-    running = (Subject(target.position, target.pipeline_id) for target in targets if target.enabled)
-    return {subject.position: details for subject, details in problems_of_subjects(revision, running)}
+    running = [Subject(target.position, target.pipeline_id) for target in targets if target.enabled]
+    found = chain.from_iterable(problems_of_subjects(revision, running))
+    return {unready.subject.position: unready.problems for unready in found}
 
 
 def _obstacles(target: RolloutTarget, selection: Selection) -> Iterator[Detail]:

@@ -15,7 +15,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.utils import timezone
 
 from pipelines.models import Rollout, RolloutState
-from pipelines.rollouts.driving import advance_next
+from pipelines.rollouts.driving import advance_if_free, due_rollouts
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Stop:
 def work(stop: Stopping, *, told: Callable[[Rollout], None] = lambda _: None) -> None:
     """Work until `stop` is set; a step that has begun is finished first. `told` hears of every step.
 
-    A database that is away is waited for, ever longer up to half a minute.
+    What fails is tried again, ever later up to half a minute, and so is a database that is away.
     """
     pause = POLL_SECONDS
     tidied_at = timezone.now() - TIDY_EVERY
@@ -68,23 +68,37 @@ def work(stop: Stopping, *, told: Callable[[Rollout], None] = lambda _: None) ->
             if timezone.now() - tidied_at >= TIDY_EVERY:
                 forget_old_plans()
                 tidied_at = timezone.now()
-            work_through(stop, told=told)
-            pause = POLL_SECONDS
+            failed = work_through(stop, told=told)
         except (DatabaseError, InterfaceError):
-            logger.exception("A step of a rollout failed. It is tried again in %s seconds.", pause)
+            logger.exception("The database cannot be asked for rollouts. It is asked again in %s seconds.", pause)
             connection.close()
-            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+            failed = True
+        pause = min(pause * 2, LONGEST_PAUSE_SECONDS) if failed else POLL_SECONDS
         stop.wait(pause)
     connection.close()
 
 
-def work_through(stop: Stopping, *, told: Callable[[Rollout], None] = lambda _: None) -> int:
-    """Take every step that is due now, and return how many there were."""
-    steps = 0
-    while not stop.is_set() and (rollout := advance_next()):
+def work_through(stop: Stopping, *, told: Callable[[Rollout], None] = lambda _: None) -> bool:
+    """Take every step that is due now; whether any failed. One that fails holds up no other rollout."""
+    failed: set[str] = set()
+    while not stop.is_set():
+        waiting = [rollout_id for rollout_id in due_rollouts() if rollout_id not in failed]
+        steps = [_take_step(rollout_id, failed, told) for rollout_id in waiting if not stop.is_set()]
+        if not any(steps):
+            break
+    return bool(failed)
+
+
+def _take_step(rollout_id: str, failed: set[str], told: Callable[[Rollout], None]) -> bool:
+    try:
+        rollout = advance_if_free(rollout_id)
+    except DatabaseError:
+        logger.exception("A step of the rollout %s failed. It is tried again.", rollout_id)
+        failed.add(rollout_id)
+        return False
+    if rollout is not None:
         told(rollout)
-        steps += 1
-    return steps
+    return rollout is not None
 
 
 def forget_old_plans() -> int:

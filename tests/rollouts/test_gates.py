@@ -1,6 +1,7 @@
 """The gate: what processors report lets a rollout go on, pauses it or takes it back; silence is never a pass."""
 
 from datetime import UTC, datetime, timedelta
+from threading import Event
 
 import pytest
 import time_machine
@@ -11,12 +12,13 @@ from accounts.roles import Role
 from accounts.tokens import issue_token
 from pipelines.feed.figures import Totals
 from pipelines.models import DeliveryFigure, Pin, Processor, Rollout, RolloutTarget, RunningPin
-from pipelines.rollouts.driving import advance, advance_next
+from pipelines.rollouts.driving import advance
 from pipelines.rollouts.gates import Evidence, Gate, judge
 from pipelines.rollouts.lifecycle import resume_rollout
 from pipelines.rollouts.plans import Schedule
 from pipelines.rollouts.progress import count_targets
 from pipelines.rollouts.waves import parse_waves
+from pipelines.rollouts.worker import work_through
 from tests.rollouts.fleets import Fleet, fleet_of
 
 NOW = datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)
@@ -92,8 +94,7 @@ class Watched:
     def after(self, seconds: int) -> Rollout:
         """What became of it so much later, when whatever is due has been done."""
         self.clock.shift(timedelta(seconds=seconds))
-        while advance_next():
-            pass
+        work_through(Event())
         self.rollout.refresh_from_db()
         return self.rollout
 

@@ -1,6 +1,7 @@
 """Starting, pausing, resuming, aborting: who may follow whom, and what is kept of it."""
 
 from collections.abc import Callable
+from threading import Event
 from typing import Any
 
 import pytest
@@ -8,15 +9,16 @@ import pytest
 from accounts.errors import Conflict, NotFound, Stale
 from accounts.models import AuditEntry, Organisation
 from pipelines.models import Rollout, RolloutTarget
-from pipelines.rollouts.driving import advance, advance_next
+from pipelines.rollouts.driving import advance, advance_if_free, due_rollouts
 from pipelines.rollouts.lifecycle import abort_rollout, discard_plan, pause_rollout, resume_rollout, start_rollout
 from pipelines.rollouts.progress import count_targets
 from pipelines.rollouts.reverts import revert_rollout
-from pipelines.rollouts.worker import forget_old_plans
+from pipelines.rollouts.worker import forget_old_plans, work_through
 from tests.factories import actor_of, system, wishes
 from tests.pipelines.test_concurrency import together
 from tests.pipelines.traces import kept
 from tests.rollouts.fleets import GA4, Fleet, fleet_of, in_waves
+from tests.rollouts.refusals import refusing_history_of
 
 Action = Callable[..., Any]
 ACTIONS: dict[str, Action] = {
@@ -99,14 +101,15 @@ def test_who_saw_another_state_is_told_so(organisation: Organisation, action: st
 
 def test_nothing_moves_while_it_is_paused(organisation: Organisation) -> None:
     fleet, rollout = rollout_in("paused", organisation)
-    assert advance_next() is None
+    assert due_rollouts() == []
+    assert advance_if_free(rollout.pk) is None
     assert advance(rollout.pk).waves_applied == 1
     assert sorted(fleet.numbers()) == [1, 1, 2]
 
 
 def test_an_aborted_rollout_leaves_everything_where_it_is(organisation: Organisation) -> None:
     fleet, rollout = rollout_in("aborted", organisation)
-    assert advance_next() is None
+    assert due_rollouts() == []
     assert (rollout.reason, sorted(fleet.numbers())) == ("tests aborted it.", [1, 1, 2])
     assert {name: count for name, count in count_targets(rollout).items() if count} == {"moved": 1, "waiting": 2}
 
@@ -206,3 +209,18 @@ def test_plans_that_nobody_starts_within_a_week_are_forgotten(organisation: Orga
     Rollout.objects.filter(pk__in=[old.pk, started.pk]).update(created_at=long_ago)
     forget_old_plans()
     assert set(Rollout.objects.values_list("pk", flat=True)) == {started.pk, fresh.pk}
+
+
+def test_a_step_that_fails_in_the_database_holds_up_no_other_rollout(
+    committed_db: str, organisation: Organisation
+) -> None:
+    """The first in line meets what no repetition mends; the one behind it moves all the same."""
+    broken, sound = fleet_of(1, organisation), fleet_of(1, organisation)
+    first, second = broken.start(broken.plan()), sound.start(sound.plan())
+    with refusing_history_of(broken.pins[0].pk):
+        failed = work_through(Event())
+    states = [Rollout.objects.get(pk=rollout.pk).state for rollout in (first, second)]
+    assert (failed, states) == (True, ["running", "done"])
+    assert (broken.numbers(), sound.numbers()) == ([1], [2])
+    assert work_through(Event()) is False
+    assert broken.numbers() == [2]

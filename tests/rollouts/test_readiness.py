@@ -1,6 +1,7 @@
 """Preflight of many: the database and the resolver together say exactly what the resolver says of each alone."""
 
 import random
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from integrations.models import Revision
 from integrations.revisions import compiled
 from pipelines.models import Parameter, Pipeline, RolloutTarget
 from pipelines.preflight import problems_on
-from pipelines.rollouts.readiness import ready_pipelines, unready_problems
+from pipelines.rollouts.readiness import ready_pipelines, unready_targets
 from pipelines.rollouts.sql import rows, sql
 from tests.factories import TemplateFactory, wishes
 from tests.queries import count_queries
@@ -48,7 +49,8 @@ def test_the_answer_for_many_is_the_answer_for_each(organisation: Organisation, 
     rollout = fleet.plan()
     targets = RolloutTarget.objects.filter(rollout=rollout)
 
-    found = {subject.pipeline_id: details for subject, details in unready_problems(revision, targets)}
+    chunks = unready_targets(revision, targets)
+    found = {subject.pipeline_id: problems for subject, problems in chain.from_iterable(chunks)}
 
     expected = {pin.pipeline_id: details for pin in fleet.pins if (details := problems_on(pin.pipeline, revision))}
     assert found == expected
@@ -75,8 +77,8 @@ def test_values_that_together_are_too_large_are_found(organisation: Organisation
     fleet.add(enabled=False, parameters=wishes(big="x" * 10))
     targets = RolloutTarget.objects.filter(rollout=fleet.plan())
     found = {
-        subject.pipeline_id: [detail.code for detail in details]
-        for subject, details in unready_problems(fleet.revision(), targets)
+        subject.pipeline_id: [detail.code for detail in problems]
+        for subject, problems in chain.from_iterable(unready_targets(fleet.revision(), targets))
     }
     assert found == {fleet.pins[0].pipeline_id: ["too_large"]}
 
@@ -86,6 +88,6 @@ def test_a_config_without_placeholders_asks_nothing(organisation: Organisation) 
     targets = RolloutTarget.objects.filter(rollout=fleet.plan())
     revision = fleet.revision()
     with count_queries() as queries:
-        assert list(unready_problems(revision, targets)) == []
+        assert list(unready_targets(revision, targets)) == []
     assert queries.statements == []
     assert Parameter.objects.count() == 2
