@@ -68,7 +68,8 @@ class Names:
         r'|(?P<print>(?<="fingerprint": ")[0-9a-f]{20})'
         r'|(?P<end>"hint": "[\w-]{4}")'
         r'|(?P<cursor>"next_cursor": "[^"]+")'
-        r'|(?P<hash>"plan_hash": "[0-9a-f]{64}"|\bplan [0-9a-f]{12}\b)'
+        r'|(?P<hash>"plan_hash": "[0-9a-f]{64}")'
+        r"|(?P<plan>\bplan [0-9a-f]{12}\b)"
         r"|(?P<time>\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00))"
     )
 
@@ -81,6 +82,8 @@ class Names:
     def _name(self, found: re.Match[str]) -> str:
         if found["time"]:
             return found[0] if found[0] in DEMO_TIMES else "<time>"
+        if found["plan"]:
+            return "plan <made>"
         if found["end"] or found["cursor"] or found["hash"]:
             return found[0].partition(":")[0] + ': "<made>"'
         kind = found["kind"] or ("fingerprint" if found["print"] else "token")

@@ -43,6 +43,7 @@ def person(browser: Browser, demo_server: LiveServer) -> Generator[Person]:
         def arrive(role: Role, *, theme: str = "light", width: int = 1280, javascript: bool = True) -> Page:
             context = stack.enter_context(
                 browser.new_context(
+                    reduced_motion="reduce",  # a colour on its way from one theme to the other is neither
                     base_url=demo_server.url,
                     viewport={"width": width, "height": 900},
                     color_scheme="dark" if theme == "dark" else "light",
