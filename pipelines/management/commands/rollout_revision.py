@@ -86,9 +86,8 @@ class Command(ForegroundCommand):
         self._show_plan(as_text, as_json if ends_here else "", options)
         if options["dry_run"] or self._nothing_moves(actor, rollout):
             return
-        if not (options["yes"] or self._agreed()):
-            discard_plan(actor=actor, rollout_id=rollout.pk)
-            raise CommandError("Nothing has been started.")
+        if not options["yes"]:
+            self._ask(actor, rollout)
         if options["detach"]:
             self.show(self._start(actor, rollout, options), options)
         else:
@@ -153,6 +152,13 @@ class Command(ForegroundCommand):
         if not (options["yes"] or sys.stdin.isatty()):
             message = "There is no terminal to ask on. Say --yes to start, or --dry-run to look at the plan."
             raise CommandError(message, returncode=USAGE)
+
+    def _ask(self, actor: Actor, rollout: Rollout) -> None:
+        """Raises CommandError where the answer is no; no signal keeps the plan from being discarded then."""
+        with heeding(lambda *_: None):
+            if not self._agreed():
+                discard_plan(actor=actor, rollout_id=rollout.pk)
+                raise CommandError("Nothing has been started.")
 
     def _agreed(self) -> bool:
         """Whoever leaves instead of answering has said no."""
