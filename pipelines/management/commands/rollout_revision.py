@@ -4,7 +4,6 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from contextlib import suppress
-from signal import default_int_handler
 from typing import Any
 
 from django.core.management.base import CommandError
@@ -154,18 +153,28 @@ class Command(ForegroundCommand):
             raise CommandError(message, returncode=USAGE)
 
     def _ask(self, actor: Actor, rollout: Rollout) -> None:
-        """Raises CommandError where the answer is no; no signal keeps the plan from being discarded then."""
-        with heeding(lambda *_: None):
-            if not self._agreed():
+        """Raises CommandError where the answer is no, or a signal instead of one; then no other keeps the plan."""
+        is_asking = True
+
+        def leave(*_: object) -> None:
+            """The first one only: a terminal that is gone may say so twice."""
+            nonlocal is_asking
+            if is_asking:
+                is_asking = False
+                raise KeyboardInterrupt
+
+        with heeding(leave):
+            agreed = self._agreed()
+            is_asking = False
+            if not agreed:
                 discard_plan(actor=actor, rollout_id=rollout.pk)
                 raise CommandError("Nothing has been started.")
 
     def _agreed(self) -> bool:
         """Whoever leaves instead of answering has said no."""
-        self.say("Start it? [y/N] ", ending="")
         try:
-            with heeding(default_int_handler):
-                return sys.stdin.readline().strip().lower() in ("y", "yes")
+            self.say("Start it? [y/N] ", ending="")
+            return sys.stdin.readline().strip().lower() in ("y", "yes")
         except (KeyboardInterrupt, OSError):  # the latter where the terminal is gone, so that nobody reads this either
             with suppress(OSError):
                 self.say("")
