@@ -66,6 +66,7 @@ class Names:
         r"(?P<id>\b(?P<kind>[a-z]+)_[0-9a-z]{16}\b)"
         r"|(?P<token>pinion_[\w-]{43})"
         r'|(?P<end>"hint": "[\w-]{4}")'
+        r'|(?P<hash>"config_hash": "[0-9a-f]{64}-[0-9a-f]{20}")'
         r'|(?P<cursor>"next_cursor": "[^"]+")'
         r"|(?P<time>\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00))"
     )
@@ -79,6 +80,8 @@ class Names:
     def _name(self, found: re.Match[str]) -> str:
         if found["time"]:
             return found[0] if found[0] in DEMO_TIMES else "<time>"
+        if found["hash"]:
+            return '"config_hash": "<hash>"'
         if found["end"] or found["cursor"]:
             return '"hint": "<end>"' if found["end"] else '"next_cursor": "<cursor>"'
         kind = found["kind"] or "token"
