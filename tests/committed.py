@@ -11,14 +11,16 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.db.backends.utils import CursorWrapper
 from django.test import TransactionTestCase
+from psycopg.errors import DeadlockDetected
 
 from tests.databases import current_database_url
 
 Rows = dict[str, list[tuple[Any, ...]]]
 
+ATTEMPTS = 5
 TURN_ON = {"O": "ENABLE", "A": "ENABLE ALWAYS", "R": "ENABLE REPLICA"}  # by pg_trigger.tgenabled
 
 
@@ -61,8 +63,21 @@ def rows_of(names: Iterable[str]) -> Rows:
 
 
 def restore(migrated: Rows) -> None:
-    """Leave exactly these rows in the database, whatever its triggers say to that."""
+    """Leave exactly these rows in the database, whatever its triggers say to that.
+
+    A server that a test began may be reading meanwhile, and PostgreSQL may choose this as the one to give way.
+    """
     connection.close()  # with whatever transaction the test left open
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            _restore(migrated)
+            return
+        except OperationalError as error:
+            if attempt == ATTEMPTS or not isinstance(error.__cause__, DeadlockDetected):
+                raise
+
+
+def _restore(migrated: Rows) -> None:
     with connection.constraint_checks_disabled(), transaction.atomic(), connection.cursor() as cursor:
         empty = _empty_postgresql if connection.vendor == "postgresql" else _empty_sqlite
         with empty(cursor, tables()):
