@@ -43,7 +43,8 @@ class Client:
     `store` is a file for the last good configuration, of this process alone; None keeps nothing between starts.
     `instance` is the name under which this process reports what it runs, unique under its token and the same again
     after a restart; None reports nothing. `on_change` is called for each pipeline that changed, in a thread of the
-    client, which waits for it. Start a client after forking: threads do not survive that.
+    client, which waits for it; for what was on the disk by `start` itself. Start a client after forking: threads do
+    not survive that.
     """
 
     def __init__(
@@ -93,7 +94,8 @@ class Client:
             stream.shut()
         deadline = time.monotonic() + timeout
         for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                thread.join(max(0.0, deadline - time.monotonic()))
         if not any(thread.is_alive() for thread in self._threads):
             self._feed.close()
 
@@ -200,14 +202,16 @@ class Client:
         """Everything there is to tell, in as many reports as it takes, and at least that one is there."""
         reports = self._reports
         while reports is not None:
+            began = time.monotonic()
             try:
-                reports.answered(self._feed.report(reports.compose()))
+                forgotten = reports.answered(self._feed.report(reports.compose()))
             except Refused as refusal:
                 if refusal.status not in SHUT_OUT:
                     reports.give_up()
                 raise
-            if not reports.more or self._stopping.is_set():
+            if forgotten or not reports.more or self._stopping.is_set():
                 return
+            self._stopping.wait(time.monotonic() - began)  # the control plane has others to answer, too
 
     def _attempt(self, step: Callable[[], None], pace: Pace) -> float:
         """Do it; the seconds until the next time, however it went."""

@@ -57,8 +57,8 @@ class PipelineConfig:
     A disabled pipeline has none. `held` says that a snapshot no longer had this pipeline, and that it runs on all the
     same: see `pipelines.client.running`. `troubled`, that some of it is not what the control plane means it to be.
 
-    A fleet is kept as the lines of JSON that it came in, a quarter of the memory of what stands in them; what a line
-    says is read when somebody asks, and kept from then on.
+    A fleet is kept as the lines of JSON that it came in, in a third of the memory of what they say; that is read when
+    somebody asks, and kept from then on.
     """
 
     pipeline_id: str

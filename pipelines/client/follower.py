@@ -36,7 +36,7 @@ class Follower:
         if found is None:
             return False
         before, self.running = self.running, found
-        self._took(before.changes_to(found))
+        self._tell(list(before.changes_to(found)))
         return True
 
     def catch_up(self) -> None:
@@ -119,13 +119,16 @@ class Follower:
 
     def _took(self, changes: Iterable[Change]) -> None:
         taken = list(changes)
-        for change in taken:
+        if taken:
+            self._shelf.mark()
+            self._tell(taken)
+
+    def _tell(self, changes: list[Change]) -> None:
+        for change in changes:
             self._troubled.pop(change.pipeline_id, None)
             self._held.discard(change.pipeline_id)
             if change.after is not None and change.after.troubled:
                 self._troubled[change.pipeline_id] = None
             if change.after is not None and change.after.held:
                 self._held.add(change.pipeline_id)
-        if taken:
-            self._shelf.mark()
-            self._on_changes(taken)
+        self._on_changes(changes)

@@ -72,12 +72,14 @@ class Reports:
             self._waiting = self._next()
         return self._waiting.body
 
-    def answered(self, said: Mapping[str, Any]) -> None:
+    def answered(self, said: Mapping[str, Any]) -> bool:
+        """Whether the control plane has forgotten what it was told, so that all of it comes with the next reports."""
         self.give_up()
-        if said.get("resend") is True:
-            with self._lock:
-                self._untold.update(dict.fromkeys(self._told))
+        forgotten = said.get("resend") is True
+        if forgotten:
+            self.mark(self._told)
             self._told.clear()
+        return forgotten
 
     def give_up(self) -> None:
         """Go on to the next report; what this one said counts as told, for it would be refused again."""

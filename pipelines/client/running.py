@@ -79,7 +79,10 @@ class Running:
         """What runs when a snapshot has been taken; this one stays as it is. Raises Unreadable."""
         taken = Running(epoch, version)
         for line in lines:
-            taken.put(parse_pipeline(line, self.pipelines))
+            config = parse_pipeline(line, self.pipelines)
+            known = self.pipelines.get(config.pipeline_id)
+            ahead = known is not None and not known.held and known.version > config.version and epoch == self.epoch
+            taken.put(known if known is not None and ahead else config)
         for config in self._to_hold(taken):
             taken.put(hold(config))
         return taken

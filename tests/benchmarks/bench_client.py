@@ -11,8 +11,6 @@ from pathlib import Path
 from statistics import median
 from typing import TypeVar
 
-import pytest
-
 from accounts.credentials import access_token
 from accounts.models import Organisation, User
 from accounts.roles import Role
@@ -20,6 +18,7 @@ from accounts.tokens import issue_token
 from pipelines.client import Client
 from pipelines.client.running import Running, from_lines, to_lines
 from pipelines.client.store import Store
+from tests.benchmarks.bench_feed_fleet import fleet  # noqa: F401  # a fixture, which is found by its name
 from tests.factories import system
 from tests.pipelines.client.planes import until
 from tests.pipelines.client.said import integration, line, pipeline
@@ -33,15 +32,6 @@ SEEN = 20
 
 Print = Callable[[str], None]
 Result = TypeVar("Result")
-
-
-@pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Print:
-    def write(text: str) -> None:
-        with capsys.disabled():
-            print(text)  # noqa: T201  # the benchmark's own output
-
-    return write
 
 
 def said(number: int, version: int, revision: int = 1) -> bytes:
@@ -82,21 +72,26 @@ def timed(act: Callable[[], Result], clock: Callable[[], float] = time.perf_coun
 
 
 def test_a_client_of_a_real_server_starts_with_100_000_pipelines_and_hears_of_a_change(
-    committed_db: str, crowd: dict[str, str], organisation: Organisation, admin_user: User, tmp_path: Path, say: Print
+    committed_db: str,
+    fleet: Organisation,  # noqa: F811  # the fixture
+    admin_user: User,
+    tmp_path: Path,
+    say: Print,
 ) -> None:
-    _, token = issue_token(actor=system(organisation), name="bench", scope=Role.PROCESSOR)
+    pipeline_id = f"pip_{7:016}"
+    _, token = issue_token(actor=system(fleet), name="bench", scope=Role.PROCESSOR)
     with (
         killable(committed_db, tmp_path) as server,
         closing(Operator(server.url, access_token(admin_user))) as operator,
-        Client(server.url, token, store=tmp_path / "state", instance="bench", poll_seconds=300) as client,
+        Client(server.url, token, store=tmp_path / "state", instance=None, poll_seconds=300) as client,
     ):
-        asked, started = timed(lambda: asked_until_ready(client, crowd["pipeline"]))
+        asked, started = timed(lambda: asked_until_ready(client, pipeline_id))
         say(f"\n\nstarted with {client.status.pipelines:,} pipelines from a real server in {started:.1f} s")
         say(
             f"meanwhile asked {len(asked):,} times: median {median(asked) * 1e6:.0f} µs, slowest {max(asked) * 1e3:.0f} ms"
         )
         until((tmp_path / "state").exists, 60)
-        seen = sorted(until_seen(client, operator, crowd["pipeline"], bool(number % 2)) for number in range(SEEN))
+        seen = sorted(until_seen(client, operator, pipeline_id, bool(number % 2)) for number in range(SEEN))
         assert client.status.pipelines > PIPELINES
     say(
         f"a change runs {median(seen) * 1000:.0f} ms after REST has answered, {seen[-1] * 1000:.0f} ms at worst of {SEEN}"

@@ -123,7 +123,7 @@ def _handler(here: Plane) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def until(condition: Callable[[], Any], seconds: float = 5.0) -> None:
+def until(condition: Callable[[], Any], seconds: float = 15.0) -> None:
     """Wait for it, and say so where it does not come true."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -227,12 +227,16 @@ def test_the_last_good_config_is_there_before_the_control_plane_is(scripted: Pla
     assert revision(here) == 1  # after the end, too
 
 
-def test_a_start_from_the_disk_takes_no_snapshot(scripted: Plane, tmp_path: Path) -> None:
+def test_a_start_from_the_disk_takes_no_snapshot_and_writes_nothing_that_is_there(
+    scripted: Plane, tmp_path: Path
+) -> None:
     begin(scripted, version=5)
     with client(scripted, tmp_path / "state") as here:
         assert here.wait_until_ready(5)
+    kept = (tmp_path / "state").read_bytes()
     with client(scripted, tmp_path / "state") as here:
         until(lambda: here.status.synced_at is not None)
+    assert (tmp_path / "state").read_bytes() == kept
     assert len(scripted.requests("snapshot")) == 1
     assert {asked.query["since"] for asked in scripted.requests("changes")} == {"5"}
 
@@ -335,6 +339,7 @@ def test_a_client_ends_with_all_its_threads_and_is_not_started_twice(scripted: P
             here.start()
     assert not {thread.name for thread in threading.enumerate()} & {"pinion_follow", "pinion_listen"}
     here.stop()
+    Client(scripted.url, TOKEN, store=None, instance=None).stop()  # nor does it hurt to end what never began
     assert threading.active_count() <= before + 8  # the control plane's own, one for each connection
 
 

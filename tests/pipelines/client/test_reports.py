@@ -10,7 +10,7 @@ from pipelines.client import Client
 from pipelines.client.configs import DAMAGED, Integration
 from pipelines.client.reports import HELD, LARGEST_COUNT, MOST, Reports
 from pipelines.client.running import Running
-from tests.pipelines.client.planes import Answer, Plane, changes, removed, snapshot, until
+from tests.pipelines.client.planes import Answer, Plane, changes, gaps, removed, snapshot, until
 from tests.pipelines.client.said import damaged, integration, line, pipeline, unresolvable
 
 NO_NEWS: dict[str, list[Any]] = {"integrations": [], "stopped": [], "deliveries": []}
@@ -271,6 +271,16 @@ def test_reports_that_nobody_takes_disturb_nothing_that_runs(scripted: Plane) ->
         until(lambda: here.config("pip_a") is None)
         assert time.monotonic() - began < 1
         assert here.status.trouble == ""
+
+
+def test_a_control_plane_that_always_forgets_is_told_no_more_often(scripted: Plane) -> None:
+    forgetful = Answer(body=b'{"status": "accepted", "resend": true, "ignored": []}')
+    with start(scripted, forgetful, seconds=0.2) as here:
+        until(lambda: len(bodies(scripted)) >= 4)
+        assert here.status.trouble == ""
+    waits = gaps(scripted.requests("reports"))
+    assert sum(waits[1:-1]) >= len(waits[1:-1]) * 0.1 * 0.9
+    assert bodies(scripted)[3]["integrations"] == [applied("pi_a", 1)]
 
 
 def test_without_a_name_nothing_is_reported(scripted: Plane) -> None:

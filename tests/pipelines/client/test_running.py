@@ -148,6 +148,14 @@ def test_a_snapshot_replaces_everything() -> None:
     assert (taken.epoch, taken.version) == ("ep_1", 20)
 
 
+def test_what_is_known_already_of_a_later_version_stays() -> None:
+    here = running(pipeline("pip_a", 25, integration("pi_a", 2)), pipeline("pip_b", 1, integration("pi_b")))
+    said = [pipeline("pip_a", 19, integration("pi_a", 1)), pipeline("pip_b", 19, integration("pi_b", 2))]
+    taken = after(here, said)
+    assert [revisions(taken.find(name)) for name in ("pip_a", "pip_b")] == [{"pi_a": 2}, {"pi_b": 2}]
+    assert revisions(after(here, said, "ep_2").find("pip_a")) == {"pi_a": 1}  # whose versions say nothing of ours
+
+
 @pytest.mark.parametrize(
     ("left", "gone_on_with"), [(5, []), (4, ["pip_4", "pip_5", "pip_6", "pip_7", "pip_8", "pip_9"])]
 )
@@ -166,7 +174,9 @@ def test_a_snapshot_that_suddenly_holds_nothing_ends_nothing(epoch: str) -> None
 
 
 def test_pipelines_named_empty_at_the_version_that_runs_here_were_changed_by_nobody() -> None:
-    taken = after(running(*fleet(3)), [pipeline(f"pip_{number}", 1) for number in range(3)])
+    said = [pipeline(f"pip_{number}", 1) for number in range(3)]
+    taken = after(running(*fleet(3)), said)
+    assert held(after(running(*fleet(3)), said, "ep_2")) == []  # where the same number is another version
     assert held(taken) == ["pip_0", "pip_1", "pip_2"]
 
 
