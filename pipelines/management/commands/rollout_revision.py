@@ -164,8 +164,11 @@ class Command(ForegroundCommand):
                 raise KeyboardInterrupt
 
         with heeding(leave):
-            agreed = self._agreed()
-            is_asking = False
+            try:
+                agreed = self._agreed()
+                is_asking = False
+            except KeyboardInterrupt:  # told after the terminal had failed already
+                agreed = False
             if not agreed:
                 discard_plan(actor=actor, rollout_id=rollout.pk)
                 raise CommandError("Nothing has been started.")
