@@ -68,7 +68,7 @@ class Names:
         r'|(?P<print>(?<="fingerprint": ")[0-9a-f]{20})'
         r'|(?P<end>"hint": "[\w-]{4}")'
         r'|(?P<cursor>"next_cursor": "[^"]+")'
-        r'|(?P<hash>"plan_hash": "[0-9a-f]{64}")'
+        r'|(?P<hash>"(?:plan|config)_hash": "[0-9a-f]{64}(?:-[0-9a-f]{20})?")'
         r"|(?P<plan>\bplan [0-9a-f]{12}\b)"
         r"|(?P<time>\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00))"
     )

@@ -67,10 +67,10 @@ def first_answer(port: int, path: str, headers: dict[str, str]) -> tuple[str, in
     return str(answer.headers["ETag"]), len(body)
 
 
-def test_a_commit_is_seen_by_who_asks_by_tag_almost_as_soon_as_by_who_listens(
+def test_a_commit_is_seen_within_milliseconds_by_who_asks_by_tag(
     committed_db: str, organisation: Organisation, say: Print
 ) -> None:
-    """Where the machine is busy the listener waits as well, and a multiple of its time counts."""
+    """Beside it what a bare listener hears, which shows how busy the machine is besides."""
     pipeline: Pipeline = PipelineFactory(organisation=organisation)
     bearer = {"Authorization": f"Bearer {processor_token(organisation)[1]}"}
     path = f"/v1/runtime/pipelines/{pipeline.pk}"
@@ -96,8 +96,8 @@ def test_a_commit_is_seen_by_who_asks_by_tag_almost_as_soon_as_by_who_listens(
         f"\nA commit is seen by tag: p50 {ours[49] * 1000:.1f} ms, p99 {ours[98] * 1000:.1f} ms; "
         f"heard by a bare listener: p50 {theirs[49] * 1000:.1f} ms, p99 {theirs[98] * 1000:.1f} ms"
     )
-    assert ours[49] <= max(0.010, 3 * theirs[49])
-    assert ours[98] <= max(0.050, 3 * theirs[98])
+    assert ours[49] <= 0.010
+    assert ours[98] <= 0.050
 
 
 def hear(listener: "psycopg.Connection[Any]") -> float:

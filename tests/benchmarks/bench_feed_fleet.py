@@ -64,7 +64,6 @@ def fleet(committed_db: str, organisation: Organisation) -> Organisation:
 def test_a_snapshot_of_a_hundred_thousand_pipelines_is_quick_and_takes_no_memory(
     committed_db: str, fleet: Organisation, other_core: None, say: Callable[[str], None]
 ) -> None:
-    """The bar is for the work of the server's own process: how long it waits for its core depends on who else is there."""
     bearer = {"Authorization": f"Bearer {processor_token(fleet)[1]}"}
     walls, sizes = [], []
     with served_on_one_core("config.asgi:application", DATABASE_URL=committed_db) as (port, pid):
@@ -89,7 +88,7 @@ def test_a_snapshot_of_a_hundred_thousand_pipelines_is_quick_and_takes_no_memory
         f"\nSnapshot of {ROWS:,} pipelines: {max(walls):,.0f} pipelines/s over a socket, "
         f"{median(works):,.0f} per second of its own work; memory {sizes} MB"
     )
-    assert max(*walls, median(works)) >= LEAST_PER_SECOND
+    assert max(walls) >= LEAST_PER_SECOND
     assert sizes[-1] - sizes[1] < MOST_GROWTH
 
 
@@ -106,4 +105,4 @@ def test_what_changed_by_one_edit_in_a_hundred_thousand_pipelines_is_found_at_on
         taken.append((time.perf_counter() - began) * 1000)
         assert page.count(b'"pipeline_id"') == 1
     say(f"\nChanges after one edit in {ROWS:,} pipelines: {median(taken):.1f} ms, at best {min(taken):.1f} ms")
-    assert min(taken) < MOST_MILLISECONDS
+    assert median(taken) < MOST_MILLISECONDS

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -65,20 +66,23 @@ async def _pass_on(database: "psycopg.AsyncConnection[Any]", tell: Tell) -> None
 
 async def _look_at_sqlite(tell: Tell) -> None:
     """`data_version` changes with every commit of another connection, and asking for it takes microseconds."""
-    database = _sqlite()
+    while True:
+        try:
+            with closing(_sqlite()) as database:
+                await _glance(database, tell)
+        except sqlite3.Error:  # held by somebody, or not there yet: either way it may have changed
+            tell(None)
+        await asyncio.sleep(RETRY)
+
+
+async def _glance(database: sqlite3.Connection, tell: Tell) -> None:
     seen = None
-    try:
-        while True:
-            try:
-                version = database.execute("PRAGMA data_version").fetchone()
-            except sqlite3.OperationalError:  # somebody holds it just now, and so it may have changed
-                version = None
-            if version is None or version != seen:
-                tell(None)
-            seen = version
-            await asyncio.sleep(GLANCE)
-    finally:
-        database.close()
+    while True:
+        version = database.execute("PRAGMA data_version").fetchone()
+        if version != seen:
+            tell(None)
+        seen = version
+        await asyncio.sleep(GLANCE)
 
 
 def _sqlite() -> sqlite3.Connection:

@@ -128,13 +128,13 @@ class Watcher:
         try:
             async with self._clerks.one() as clerk:
                 news = await clerk.read(lambda: _ask(asked))
+            self._take_in(news, about)
         except Exception:
             if self._answers:  # once for each time that it is away
                 logger.exception("The feed cannot read whether anything changed")
             self._answers = False
             return False
         self._answers = True
-        self._take_in(news, about)
         return True
 
     def _take_in(self, news: _News, about: Iterable[Organisation]) -> None:

@@ -4,7 +4,6 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from contextlib import suppress
-from signal import default_int_handler
 from typing import Any
 
 from django.core.management.base import CommandError
@@ -86,9 +85,8 @@ class Command(ForegroundCommand):
         self._show_plan(as_text, as_json if ends_here else "", options)
         if options["dry_run"] or self._nothing_moves(actor, rollout):
             return
-        if not (options["yes"] or self._agreed()):
-            discard_plan(actor=actor, rollout_id=rollout.pk)
-            raise CommandError("Nothing has been started.")
+        if not options["yes"]:
+            self._ask(actor, rollout)
         if options["detach"]:
             self.show(self._start(actor, rollout, options), options)
         else:
@@ -154,12 +152,32 @@ class Command(ForegroundCommand):
             message = "There is no terminal to ask on. Say --yes to start, or --dry-run to look at the plan."
             raise CommandError(message, returncode=USAGE)
 
+    def _ask(self, actor: Actor, rollout: Rollout) -> None:
+        """Raises CommandError where the answer is no, or a signal instead of one; then no other keeps the plan."""
+        is_asking = True
+
+        def leave(*_: object) -> None:
+            """The first one only: a terminal that is gone may say so twice."""
+            nonlocal is_asking
+            if is_asking:
+                is_asking = False
+                raise KeyboardInterrupt
+
+        with heeding(leave):
+            try:
+                agreed = self._agreed()
+                is_asking = False
+            except KeyboardInterrupt:  # told after the terminal had failed already
+                agreed = False
+            if not agreed:
+                discard_plan(actor=actor, rollout_id=rollout.pk)
+                raise CommandError("Nothing has been started.")
+
     def _agreed(self) -> bool:
         """Whoever leaves instead of answering has said no."""
-        self.say("Start it? [y/N] ", ending="")
         try:
-            with heeding(default_int_handler):
-                return sys.stdin.readline().strip().lower() in ("y", "yes")
+            self.say("Start it? [y/N] ", ending="")
+            return sys.stdin.readline().strip().lower() in ("y", "yes")
         except (KeyboardInterrupt, OSError):  # the latter where the terminal is gone, so that nobody reads this either
             with suppress(OSError):
                 self.say("")
