@@ -156,7 +156,7 @@ class Watcher:
         """What nobody uses need not be kept current."""
         readers = self._memory.readers
         for token_hash, reader in list(readers.items()):
-            if not reader.streams and reader.last_asked < now - FORGOTTEN_AFTER:
+            if not reader.open and reader.last_asked < now - FORGOTTEN_AFTER:
                 del readers[token_hash]
         used = {reader.organisation.id for reader in readers.values()}
         for key in self._memory.organisations.keys() - used:
