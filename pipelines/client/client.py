@@ -21,7 +21,7 @@ from pipelines.client.store import Store
 logger = logging.getLogger(__name__)
 
 GATHERING = 0.3  # seconds in which changes gather before they are reported
-SHUT_OUT = (401, 403)
+NEVER_TAKEN = (400, 413, 422)  # a report that is wrong in itself; whatever else refuses it can pass, as a deploy does
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +206,7 @@ class Client:
             try:
                 forgotten = reports.answered(self._feed.report(reports.compose()))
             except Refused as refusal:
-                if refusal.status not in SHUT_OUT:
+                if refusal.status in NEVER_TAKEN:
                     reports.give_up()
                 raise
             if forgotten or not reports.more or self._stopping.is_set():
