@@ -43,8 +43,8 @@ class Client:
     `store` is a file for the last good configuration, of this process alone; None keeps nothing between starts.
     `instance` is the name under which this process reports what it runs, unique under its token and the same again
     after a restart; None reports nothing. `on_change` is called for each pipeline that changed, in a thread of the
-    client, which waits for it; for what was on the disk by `start` itself. Start a client after forking: threads do
-    not survive that.
+    client, which waits for it; of what was on the disk in the thread that calls `start`, before that returns. Start a
+    client after forking: threads do not survive that.
     """
 
     def __init__(

@@ -327,6 +327,19 @@ def test_the_callback_hears_of_each_pipeline_that_changed(scripted: Plane, tmp_p
     assert heard == [("pip_a", False, True), ("pip_a", True, True), ("pip_a", True, False)]
 
 
+def test_the_callback_hears_of_what_was_on_the_disk_before_start_returns(scripted: Plane, tmp_path: Path) -> None:
+    begin(scripted)
+    with client(scripted, tmp_path / "state") as here:
+        until(lambda: here.status.version == 1)
+    heard: list[tuple[str, threading.Thread]] = []
+
+    def listen(change: Change) -> None:
+        heard.append((change.pipeline_id, threading.current_thread()))
+
+    with client(scripted, tmp_path / "state", on_change=listen):
+        assert heard == [("pip_a", threading.current_thread())]
+
+
 def test_a_callback_that_fails_disturbs_nothing(scripted: Plane, caplog: pytest.LogCaptureFixture) -> None:
     begin(scripted)
     scripted.will("changes", changes(2, pipeline("pip_a", 2, integration("pi_a", 2))), changes(2))
