@@ -72,7 +72,8 @@ class Organisation:
                 entry = self.entries.get(name)
                 if entry is None or entry.etag != tag:
                     self.forget([name], row.version)
-        moved = head.number > self.head.number or changed is None
+        restored = head.epoch != self.head.epoch or head.number < self.confirmed.number
+        moved = restored or head.number > self.head.number
         self.confirmed = head
         if moved and head != self.head:
             self.move(head)
