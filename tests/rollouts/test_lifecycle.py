@@ -138,6 +138,15 @@ def test_waves_are_applied_in_the_name_of_who_started_or_resumed_it(
     ]
 
 
+def test_skipping_a_gate_that_is_not_there_says_nothing_and_keeps_the_soak(organisation: Organisation) -> None:
+    fleet = fleet_of(2, organisation)
+    rollout = advance(fleet.start(fleet.plan(schedule=in_waves("1,100%", soak_seconds=3600))).pk)
+    pause_rollout(actor=fleet.actor, rollout_id=rollout.pk)
+    resume_rollout(actor=fleet.actor, rollout_id=rollout.pk, skip_gate=True)
+    assert advance(rollout.pk).waves_applied == 1
+    assert rollout.waves.get(number=1).verdict == ""
+
+
 def test_a_template_has_one_active_rollout(organisation: Organisation) -> None:
     fleet, rollout = rollout_in("paused", organisation)
     second = fleet.plan()
