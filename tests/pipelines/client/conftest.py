@@ -27,7 +27,7 @@ def scripted() -> Generator[Plane]:
         yield here
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def one_server(django_db_setup: None, tmp_path_factory: pytest.TempPathFactory) -> Generator[KillableServer]:
     """One for all tests, since each has an organisation of its own."""
     with killable(current_database_url(), tmp_path_factory.mktemp("server")) as running:
