@@ -2,11 +2,13 @@
 
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.checks import Warning as Doubt
+from django.db import Error as DatabaseError
 
 FEWEST_DIFFERENT_BYTES = 12  # 32 random bytes have fewer about once in 10^13
 
@@ -42,6 +44,19 @@ def keys_are_random_and_only_for_secrets(**_: Any) -> list[CheckMessage]:
         )
         for name in weak
     ]
+
+
+@register(Tags.database)
+def the_key_ring_opens_what_is_in_the_database(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """Run by `migrate` and by `check --database default`; a database without its tables holds no secret yet."""
+    keys = import_module("pipelines.keys")  # stands on models, which are not there yet when this is registered
+    try:
+        lost = keys.lost_keys() if databases else []
+    except DatabaseError:
+        return []
+    kind = Doubt if settings.ACCEPT_LOST_SECRETS else Error
+    number = "pinion.W003" if settings.ACCEPT_LOST_SECRETS else "pinion.E002"
+    return [kind(keys.LOST.format(key=key), hint=keys.HINT, id=number) for key in lost]
 
 
 def _is_weak(key: bytes) -> bool:
