@@ -22,9 +22,10 @@ KEPT = [shelf for shelf in SHELVES if not shelf.binary]  # not the answers, whic
 def lost_keys() -> list[str]:
     """The ids of keys that seal something here and that the ring lacks, or has as another key, in four statements.
 
-    Of each key the first and the last value are tried: one that was altered alone is no lost key.
+    Of each key the first and the last value of each kind are tried: one that was altered alone is no lost key.
     """
-    return sorted({key for shelf in KEPT for key in _lost(shelf)})
+    tried = [found for shelf in KEPT for found in _tried(shelf)]
+    return sorted({key for key, _ in tried} - {key for key, opens in tried if opens})
 
 
 def refuse_to_start_without() -> None:
@@ -49,14 +50,14 @@ def _lost_or_unknown() -> list[str]:
         connection.close()
 
 
-def _lost(shelf: Shelf) -> Iterable[str]:
+def _tried(shelf: Shelf) -> Iterable[tuple[str, bool]]:
+    """Each key that seals something on this shelf, with whether it opens a sample of that."""
     under = Substr(shelf.column, 1, StrIndex(F(shelf.column), Value(":")) - 1)
     found = shelf.rows().order_by().annotate(under=under).values_list("under").annotate(Min("pk"), Max("pk"))
     samples = {key: {first, last} for key, first, last in found}
     rows = {row.pk: row for row in shelf.rows().filter(pk__in={pk for pks in samples.values() for pk in pks})}
     for key, pks in samples.items():
-        if not any(_opens(shelf, rows[pk]) for pk in pks if pk in rows):
-            yield key
+        yield key, any(_opens(shelf, rows[pk]) for pk in pks if pk in rows)
 
 
 def _opens(shelf: Shelf, row: object) -> bool:
