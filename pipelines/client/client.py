@@ -21,7 +21,7 @@ from pipelines.client.store import Store
 logger = logging.getLogger(__name__)
 
 GATHERING = 0.3  # seconds in which changes gather before they are reported
-SHUT_OUT = (401, 403)
+NEVER_TAKEN = (400, 413, 422)  # a report that is wrong in itself; whatever else refuses it can pass, as a deploy does
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,8 @@ class Client:
     `store` is a file for the last good configuration, of this process alone; None keeps nothing between starts.
     `instance` is the name under which this process reports what it runs, unique under its token and the same again
     after a restart; None reports nothing. `on_change` is called for each pipeline that changed, in a thread of the
-    client, which waits for it; for what was on the disk by `start` itself. Start a client after forking: threads do
-    not survive that.
+    client, which waits for it; of what was on the disk in the thread that calls `start`, before that returns. Start a
+    client after forking: threads do not survive that.
     """
 
     def __init__(
@@ -206,7 +206,7 @@ class Client:
             try:
                 forgotten = reports.answered(self._feed.report(reports.compose()))
             except Refused as refusal:
-                if refusal.status not in SHUT_OUT:
+                if refusal.status in NEVER_TAKEN:
                     reports.give_up()
                 raise
             if forgotten or not reports.more or self._stopping.is_set():

@@ -109,9 +109,10 @@ def restore_pipeline(line: bytes) -> PipelineConfig:
         return _config(said, line, _parts_of(said, {}, check=False))
 
 
-def hold(config: PipelineConfig) -> PipelineConfig:
-    """The same, marked as no longer named by the control plane."""
-    return _with_own_line(replace(config, held=True), _Parts(config.integrations, config.rejected))
+def hold(config: PipelineConfig, version: int) -> PipelineConfig:
+    """The same, marked as lost by the control plane, which names it empty at this version if it names it at all."""
+    held = replace(config, version=version, held=True)
+    return _with_own_line(held, _Parts(config.integrations, config.rejected))
 
 
 def is_digest_of(config_hash: str, config: Any) -> bool:

@@ -127,8 +127,10 @@ class Follower:
         for change in changes:
             self._troubled.pop(change.pipeline_id, None)
             self._held.discard(change.pipeline_id)
-            if change.after is not None and change.after.troubled:
-                self._troubled[change.pipeline_id] = None
-            if change.after is not None and change.after.held:
+            if change.after is None:
+                continue
+            if change.after.held:  # and not asked for again: the answer would be what it is held against
                 self._held.add(change.pipeline_id)
+            elif change.after.troubled:
+                self._troubled[change.pipeline_id] = None
         self._on_changes(changes)

@@ -14,7 +14,7 @@ MOST = 1_000  # of anything in one report
 MOST_COUNTED = 100_000  # pairs of integration and revision whose deliveries wait to be told
 LARGEST_COUNT = 1_000_000_000
 LONGEST_REASON = 200
-HELD = "The control plane no longer names this pipeline."
+HELD = "The control plane no longer has what this pipeline runs, and nobody declared that removed."
 
 State = Mapping[str, str]  # what is said of one integration
 Find = Callable[[str], PipelineConfig | None]

@@ -12,16 +12,18 @@ all pipelines. What an operator declared is obeyed at once; what nobody declared
 | an integration that is `unresolvable`, or whose hash is wrong      | its last good config            | `kept_last_good`   |
 | … of which nothing good ran before                                 | nothing of it                   | `rejected`         |
 | a snapshot that lacks pipelines, at most half of those that run    | nothing of those                | stopped            |
-| a snapshot that lacks more than half of the pipelines that run     | those that it lacks are held    | `kept_last_good`   |
+| … more than half of those that run                                 | those that it lacks are held    | `kept_last_good`   |
+| … what is held already                                             | that is held on                 | `kept_last_good`   |
 | a snapshot that is cut short, anything unreadable, no answer       | everything as before            | as before          |
 | anything older than what runs, under the same epoch                | everything as before            | as before          |
 
 A snapshot names no removals: whoever takes one was away too long to be told of each, or the epoch has changed. So a
 pipeline that it lacks may have been removed, or may be lost, as in a database that was restored empty. A snapshot
-*lacks* a pipeline that runs something here if it does not name it, and also if it names it enabled, with nothing to
-run, at the very version that runs here: nobody changed it then. A pipeline that is held stays so until the control
-plane names it again, in `changes` or in a snapshot, or until the operator of the processor says that it is to go:
-`Client.release_held()`.
+*lacks* a pipeline that runs something here if it does not name it, and also if it names it enabled with nothing to run
+and nobody emptied it, as far as can be known: at the very version that runs here, or under another epoch, whose
+versions say nothing of ours, as in a database that was restored to before the pins were made. A pipeline that is held
+stays so until the control plane names it with something else, in `changes` or in a snapshot, or until the operator of
+the processor says that it is to go: `Client.release_held()`.
 """
 
 import json
@@ -84,7 +86,8 @@ class Running:
             ahead = known is not None and not known.held and known.version > config.version and epoch == self.epoch
             taken.put(known if known is not None and ahead else config)
         for config in self._to_hold(taken):
-            taken.put(hold(config))
+            named = taken.pipelines.get(config.pipeline_id)
+            taken.put(hold(config, named.version if named else config.version))
         return taken
 
     def changes_to(self, other: "Running") -> Iterator[Change]:
@@ -110,12 +113,12 @@ class Running:
 
 
 def _lacks(taken: Running, config: PipelineConfig, *, same_epoch: bool) -> bool:
-    """Whether a snapshot says nothing of a pipeline, or that it runs nothing though nobody changed it."""
+    """Whether a snapshot says nothing of a pipeline, or that it runs nothing though nobody is known to have said so."""
     named = taken.pipelines.get(config.pipeline_id)
     if named is None:
         return True
-    unchanged = same_epoch and named.version == config.version
-    return unchanged and named.enabled and not named.running and not named.troubled
+    emptied = same_epoch and named.version != config.version
+    return named.enabled and not (emptied or named.running or named.troubled)
 
 
 def to_lines(running: Running) -> Iterator[bytes]:

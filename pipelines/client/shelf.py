@@ -49,12 +49,17 @@ class Shelf:
         began = time.monotonic()
         try:
             self._store.write(to_lines(running))
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001  # a fault of ours must not end what keeps this current
             if not self._failing:
-                logger.warning("%s cannot be written: %s. Going on from memory.", self._store.path, error.strerror)
+                logger.warning("%s cannot be written: %s. Going on from memory.", self._store.path, _reason(error))
             self._failing, self._next = True, began + AGAIN
         else:
             if self._failing:
                 logger.warning("%s is written again.", self._store.path)
             ended = time.monotonic()
             self._stale, self._failing, self._next = False, False, ended + REST * (ended - began)
+
+
+def _reason(error: Exception) -> str:
+    """Of a fault that is not the disk's the type alone: its text can quote a config, and so a secret."""
+    return error.strerror or "" if isinstance(error, OSError) else type(error).__name__

@@ -50,8 +50,8 @@ def applied_states(pins: Sequence[Pin]) -> dict[str, Applied]:
     """
     pipelines = {pin.pipeline_id for pin in pins}
     now = timezone.now()
-    live = _live_counts(pipelines, now)
     words = _counted_words(pins, now)
+    live = _live_counts(pipelines, now)  # second: whoever begins to speak in between is pending, not overlooked
     served = served_of([pin for pin in pins if live[pin.pipeline_id]])
     return {pin.pk: _applied(pin, served.get(pin.pk), words.get(pin.pk, []), live[pin.pipeline_id]) for pin in pins}
 
@@ -119,7 +119,7 @@ def _counted_words(pins: Iterable[Pin], now: datetime) -> Mapping[str, list[tupl
 
 
 def _applied(pin: Pin, served: Served | None, words: Sequence[tuple[Word, int]], live: int) -> Applied:
-    silent = max(0, live - sum(count for _, count in words))  # one may have begun to speak since they were counted
+    silent = max(0, live - sum(count for _, count in words))  # one may have fallen silent since
     verdicts = [(judge(pin.pk, served, word), count) for word, count in words]
     return conclude([*verdicts, (judge(pin.pk, served, None), silent)], live=live)
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -74,14 +74,15 @@ class Clerks:
         finally:
             self._free.put_nowait(clerk)
 
-    async def read(self, key: Hashable, job: Callable[[], T]) -> T:
+    async def read(self, key: Hashable, job: Callable[[], T], *, patience: float | None = None) -> T:
         """Run the job. Whoever asks for the same while it has not begun yet shares it, and nobody does after that.
 
         So a thousand who ask at once cost one statement or two, and none is given what was read before they asked.
+        Raises TimeoutError where no clerk was free for it within so many seconds.
         """
         task = self._waiting.get(key)
         if task is None:
-            task = self._waiting[key] = asyncio.create_task(self._run(key, job))
+            task = self._waiting[key] = asyncio.create_task(self._run(key, job, patience))
         result: T = await asyncio.shield(task)
         return result
 
@@ -92,9 +93,13 @@ class Clerks:
         for clerk in self._all:
             clerk.wait()
 
-    async def _run(self, key: Hashable, job: Callable[[], T]) -> T:
-        async with self.one() as clerk:
-            del self._waiting[key]
+    async def _run(self, key: Hashable, job: Callable[[], T], patience: float | None) -> T:
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(patience):
+                    clerk = await stack.enter_async_context(self.one())
+            finally:
+                del self._waiting[key]
             return await clerk.read(job)
 
 

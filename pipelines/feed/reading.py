@@ -75,7 +75,12 @@ def one_view() -> Iterator[None]:
 
 @contextmanager
 def _one_view_of_postgresql() -> Iterator[None]:
-    """The driver says both with its BEGIN, which saves asking for them."""
+    """The driver says both with its BEGIN, which saves asking for them.
+
+    A connection that died while it was idle is left first: Django would find that at the BEGIN, and begin on a new
+    one, to which neither was said.
+    """
+    connection.close_if_health_check_failed()
     connection.ensure_connection()
     driver: psycopg.Connection[Any] = connection.connection
     before = driver.isolation_level, driver.read_only

@@ -101,22 +101,25 @@ def judge(pin_id: str, served: Served | None, word: Word | None) -> Verdict:
 
 
 def conclude(verdicts: Iterable[tuple[Verdict, int]], *, live: int) -> Applied:
-    """The state that follows from how many instances have which verdict; `live` is how many count in all."""
+    """The state that follows from how many instances have which verdict; `live` is how many count in all.
+
+    Where that was counted a moment apart from them, it may be fewer than have a verdict; then those count.
+    """
+    if not live:
+        return Applied(State.UNOBSERVED, 0, 0)
     counts: Counter[Verdict] = Counter()
     for verdict, count in verdicts:
         counts[verdict] += count
-    in_sync = counts[Verdict.IN_SYNC]
+    live, in_sync = max(live, counts.total()), counts[Verdict.IN_SYNC]
     return Applied(_state(counts, in_sync, live), live, in_sync)
 
 
 def _state(counts: Counter[Verdict], in_sync: int, live: int) -> State:
-    if not live:
-        return State.UNOBSERVED
     if counts[Verdict.DRIFT]:
         return State.DRIFT
     if counts[Verdict.REJECTED]:
         return State.REJECTED
-    if in_sync >= live:
+    if in_sync == live:
         return State.IN_SYNC
     return State.PARTIAL if in_sync else State.PENDING
 

@@ -33,6 +33,9 @@ READERS = 4  # threads, and so connections, that read what is not in memory
 DOORMEN = 2  # of their own for tokens, so that nobody gets in the way who has none
 SNAPSHOTS = 3  # at once
 QUEUE = 20.0  # seconds for which one more waits for its turn
+PAGE_QUEUE = (
+    5.0  # seconds for which changes wait for theirs: less than the client does, and all who come after wait too
+)
 SCHEME = b"Bearer "
 NOTHING: Message = {"type": "http.response.body", "body": b""}
 
@@ -62,7 +65,8 @@ class Feed:
         self._documents = Documents()
         self._clerks, self._doormen, self._scribes = Clerks(READERS), Clerks(DOORMEN), Clerks(SNAPSHOTS)
         self._loader = Loader(self._memory, self._clerks, self._documents)
-        self._watcher = Watcher(self._memory, self._clerks)
+        self._lookout = Clerks(1)  # the watcher's own: what makes memory believed waits behind no reader
+        self._watcher = Watcher(self._memory, self._lookout)
         self._streams = Streams(settings.FEED_HEARTBEAT_SECONDS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -96,7 +100,7 @@ class Feed:
         """End what is open and running, and close every connection."""
         self.end_streams()
         await self._watcher.stop()
-        for clerks in (self._clerks, self._doormen, self._scribes):
+        for clerks in (self._clerks, self._doormen, self._scribes, self._lookout):
             clerks.dismiss()
 
     def _known(self, scope: Scope, bearer: bytes) -> Entry | None:
@@ -174,7 +178,10 @@ class Feed:
 
     async def _changes(self, scope: Scope, reader: Reader, send: Send) -> None:
         question = question_of(scope, reader.organisation.id, reader.pipelines)
-        body = await self._clerks.read(question, lambda: changes(question, self._documents))
+        try:
+            body = await self._clerks.read(question, lambda: changes(question, self._documents), patience=PAGE_QUEUE)
+        except TimeoutError:
+            raise Unavailable("Too many changes are being read just now. Try again in a moment.") from None
         await _say(send, Answer(200, [JSON_TYPE, NO_STORE], body))
 
     async def _snapshot(self, reader: Reader, receive: Receive, send: Send) -> None:

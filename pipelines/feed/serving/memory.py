@@ -72,7 +72,8 @@ class Organisation:
                 entry = self.entries.get(name)
                 if entry is None or entry.etag != tag:
                     self.forget([name], row.version)
-        moved = head.number > self.head.number or changed is None
+        restored = head.epoch != self.head.epoch or head.number < self.confirmed.number
+        moved = restored or head.number > self.head.number
         self.confirmed = head
         if moved and head != self.head:
             self.move(head)
@@ -90,14 +91,17 @@ class Organisation:
 
 @dataclass(slots=True, eq=False)
 class Reader:
-    """A processor's token. `expires_at` is in seconds since 1970; `pipelines` are those that it is limited to."""
+    """A processor's token. `expires_at` is in seconds since 1970; `pipelines` are those that it is limited to.
+
+    `open` counts its answers that take their time, streams and snapshots: each must hear that the token is dismissed.
+    """
 
     token_id: str
     organisation: Organisation
     expires_at: float
     pipelines: frozenset[str] | None
     live: bool = True
-    streams: int = 0
+    open: int = 0
     last_asked: float = 0.0
 
     def may_read(self, pipeline_id: str) -> bool:

@@ -19,10 +19,11 @@ START: Message = {
 async def send_pieces(pieces: AsyncIterator[bytes], reader: Reader, receive: Receive, send: Send) -> None:
     """Raises Unavailable where an answer has to break off; one whose client has gone just ends."""
     until = monotonic() + LONGEST
-    body = await anext(pieces)
-    await send(START)
     gone = asyncio.create_task(until_gone(receive))
+    reader.open += 1
     try:
+        body = await anext(pieces)
+        await send(START)
         async for following in pieces:
             if gone.done():
                 return
@@ -33,6 +34,7 @@ async def send_pieces(pieces: AsyncIterator[bytes], reader: Reader, receive: Rec
             body = following
         await send({"type": "http.response.body", "body": body})
     finally:
+        reader.open -= 1
         gone.cancel()
 
 

@@ -34,7 +34,7 @@ class Streams:
         """Until the client goes, does not take what it is sent, or may not read any more."""
         stream = _Stream(reader, send)
         gone = asyncio.create_task(stream.until_gone(receive))
-        reader.streams += 1
+        reader.open += 1
         try:
             await stream.send(START)
             await stream.send(RETRY)
@@ -45,7 +45,7 @@ class Streams:
         except TimeoutError:
             return  # the server closes the connection, since the answer has no end
         finally:
-            reader.streams -= 1
+            reader.open -= 1
             gone.cancel()
 
     async def _step(self, stream: "_Stream", told: Head) -> Head:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
@@ -20,6 +20,7 @@ PIPELINES = "pipelines "
 CHECK_EVERY = 0.5  # seconds; so long goes unnoticed what nobody told of
 STALE_AFTER = 3.0  # seconds without a check that succeeded, after which nothing is answered from memory
 FORGOTTEN_AFTER = 60.0  # seconds for which a token that nobody uses is kept
+BEGIN_AGAIN = 1.0  # seconds after a fault that nobody foresaw
 ATTEMPTS, PAUSE = 100, 0.02  # how often, and after how many seconds again, a request looks whether memory is ready
 MOST_CHANGED = 10_000  # pipelines; after more at once it is cheaper to forget all of the organisation
 
@@ -68,7 +69,8 @@ class Watcher:
     async def ready(self) -> None:
         """Start on first use, and see that memory may be believed. Raises Unavailable."""
         if not self._tasks:
-            self._tasks = [asyncio.create_task(listen(self.tell)), asyncio.create_task(self._watch())]
+            bodies = (lambda: listen(self.tell), self._watch)
+            self._tasks = [asyncio.create_task(for_ever(body)) for body in bodies]
         for _ in range(ATTEMPTS):
             if monotonic() < self.fresh_until:
                 return
@@ -161,11 +163,21 @@ class Watcher:
         """What nobody uses need not be kept current."""
         readers = self._memory.readers
         for token_hash, reader in list(readers.items()):
-            if not reader.streams and reader.last_asked < now - FORGOTTEN_AFTER:
+            if not reader.open and reader.last_asked < now - FORGOTTEN_AFTER:
                 del readers[token_hash]
         used = {reader.organisation.id for reader in readers.values()}
         for key in self._memory.organisations.keys() - used:
             del self._memory.organisations[key]
+
+
+async def for_ever(body: Callable[[], Awaitable[None]]) -> None:
+    """Begin it again whatever ends it: memory stands on it, and nobody else would notice that it is gone."""
+    while True:
+        try:
+            await body()
+        except Exception:
+            logger.exception("What keeps the feed current has failed, and begins again")
+        await asyncio.sleep(BEGIN_AGAIN)
 
 
 def _ask(asked: _Asked) -> _News:

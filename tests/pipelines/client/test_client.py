@@ -210,6 +210,19 @@ def test_an_empty_snapshot_ends_nothing_until_the_operator_says_so(
         assert here.config("pip_a") is None
 
 
+def test_what_is_held_and_troubled_is_not_asked_for_until_it_is_lost(scripted: Plane) -> None:
+    begin(scripted)
+    restored = snapshot("ep_2", 9, pipeline("pip_a", 9))
+    scripted.will("snapshot", snapshot("ep_1", 1, pipeline("pip_a", 1, integration())), restored)
+    scripted.will("changes", changes(2, pipeline("pip_a", 2, unresolvable())), Answer(410), changes(9, epoch="ep_2"))
+    scripted.will("pipelines/pip_a", Answer(503), one(pipeline("pip_a", 9)))
+    with client(scripted) as here:
+        until(lambda: here.status.epoch == "ep_2")
+        polls = len(scripted.requests("changes"))
+        until(lambda: len(scripted.requests("changes")) > polls + 2)
+        assert (revision(here), here.status.held) == (1, 1)
+
+
 # --- a control plane that is away -------------------------------------------------------------------------------------
 
 
@@ -312,6 +325,19 @@ def test_the_callback_hears_of_each_pipeline_that_changed(scripted: Plane, tmp_p
     with client(scripted, on_change=listen):
         until(lambda: len(heard) == 3)
     assert heard == [("pip_a", False, True), ("pip_a", True, True), ("pip_a", True, False)]
+
+
+def test_the_callback_hears_of_what_was_on_the_disk_before_start_returns(scripted: Plane, tmp_path: Path) -> None:
+    begin(scripted)
+    with client(scripted, tmp_path / "state") as here:
+        until(lambda: here.status.version == 1)
+    heard: list[tuple[str, threading.Thread]] = []
+
+    def listen(change: Change) -> None:
+        heard.append((change.pipeline_id, threading.current_thread()))
+
+    with client(scripted, tmp_path / "state", on_change=listen):
+        assert heard == [("pip_a", threading.current_thread())]
 
 
 def test_a_callback_that_fails_disturbs_nothing(scripted: Plane, caplog: pytest.LogCaptureFixture) -> None:

@@ -176,8 +176,40 @@ def test_a_snapshot_that_suddenly_holds_nothing_ends_nothing(epoch: str) -> None
 def test_pipelines_named_empty_at_the_version_that_runs_here_were_changed_by_nobody() -> None:
     said = [pipeline(f"pip_{number}", 1) for number in range(3)]
     taken = after(running(*fleet(3)), said)
-    assert held(after(running(*fleet(3)), said, "ep_2")) == []  # where the same number is another version
     assert held(taken) == ["pip_0", "pip_1", "pip_2"]
+
+
+def emptied(count: int, version: int = 15) -> list[dict[str, Any]]:
+    """As in a backup from before the pins were made."""
+    return [pipeline(f"pip_{number}", version) for number in range(count)]
+
+
+@pytest.mark.parametrize(("count", "gone_on_with"), [(2, []), (3, ["pip_0", "pip_1", "pip_2"])])
+def test_pipelines_named_empty_in_another_epoch_count_as_lacking(count: int, gone_on_with: list[str]) -> None:
+    taken = after(running(*fleet(4)), [*emptied(count), *fleet(4 - count, count)], "ep_2")
+    assert held(taken) == gone_on_with
+    assert [len(taken.pipelines[f"pip_{number}"].integrations) for number in range(count)] == [
+        1 if gone_on_with else 0
+    ] * count
+
+
+def test_pipelines_disabled_in_another_epoch_stop_however_many_they_are() -> None:
+    said = [pipeline(f"pip_{number}", 15, enabled=False) for number in range(3)]
+    assert [config.running for config in after(running(*fleet(3)), said, "ep_2").pipelines.values()] == [0, 0, 0]
+
+
+def test_what_is_held_though_it_is_named_stays_so_until_somebody_changes_it() -> None:
+    here = after(running(*fleet(3)), emptied(3), "ep_2")
+    back = from_lines(list(to_lines(here)))
+    again = after(back, [*emptied(2), pipeline("pip_2", 18)], "ep_2")
+    assert held(again) == ["pip_0", "pip_1"]
+    change(again, pipeline("pip_0", 21, integration("pi_0", 5)), version=21)
+    change(again, pipeline("pip_1", 22), version=22)
+    assert [(revisions(again.find(f"pip_{number}")), held(again)) for number in range(3)] == [
+        ({"pi_0": 5}, []),
+        ({}, []),
+        ({}, []),
+    ]
 
 
 def test_pipelines_that_somebody_emptied_or_disabled_stop_however_many_they_are() -> None:

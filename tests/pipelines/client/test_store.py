@@ -165,6 +165,19 @@ def test_the_shelf_says_once_that_it_cannot_write_and_once_that_it_can_again(
     assert loaded.pipelines == here.pipelines
 
 
+def test_a_fault_that_is_not_the_disks_touches_nothing_that_runs_and_is_told_by_its_type(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Store(tmp_path / "no\0path", TOKEN)
+    shelf = Shelf(store)
+    shelf.mark()
+    for _ in range(2):
+        shelf.write(Running("ep_1", 1))
+    assert shelf.seconds_until_due() is not None
+    assert caplog.messages == [f"{store.path} cannot be written: ValueError. Going on from memory."]
+    assert caplog.records[0].exc_info is None
+
+
 def test_a_shelf_without_a_store_keeps_nothing() -> None:
     shelf = Shelf(None)
     shelf.mark()

@@ -49,7 +49,7 @@ class FeedReader:
         return self.get(f"pipelines/{name}", **headers)
 
     def comes_to(self, name: str, wanted: Callable[[Said], bool], seconds: float = 1.0) -> Said:
-        """The first answer about this pipeline that is as wanted; memory is never older than a second."""
+        """The first answer about this pipeline that is as wanted; memory is never older than a second while the database answers."""
         until = time.monotonic() + seconds
         while not wanted(answer := self.pipeline(name)):
             assert time.monotonic() < until, answer

@@ -107,6 +107,12 @@ def test_the_state_of_a_pin(verdicts: dict[str, int], live: int, expected: tuple
     assert conclude(counts, live=live) == Applied(State(state), live, in_sync)
 
 
+def test_no_pin_is_in_sync_while_an_instance_with_a_verdict_is_pending_however_few_were_counted() -> None:
+    counts = [(Verdict.IN_SYNC, 2), (Verdict.PENDING, 1)]
+    assert conclude(counts, live=2) == Applied(State.PARTIAL, 3, 2)
+    assert conclude([(Verdict.IN_SYNC, 1)], live=0) == Applied(State.UNOBSERVED, 0, 0)
+
+
 def test_a_fingerprint_shows_nothing_of_the_config() -> None:
     """Its digest could be guessed at by whoever may not read secrets; the seal cannot."""
     made = hash_of(NEW)

@@ -1,12 +1,14 @@
 """What is pinned, served and running on a pipeline, as REST tells it."""
 
 import json
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import time_machine
 from django.conf import settings as current
+from django.db import connection
 from django.utils import timezone
 
 from accounts.models import ApiToken, Organisation
@@ -16,6 +18,7 @@ from pipelines.feed.applied import applied_states, served_of
 from pipelines.feed.documents import Documents
 from pipelines.feed.hashes import config_hash, fingerprint
 from pipelines.feed.reading import heads, rows_named
+from pipelines.feed.states import Applied, State
 from pipelines.models import Parameter, Pin, Pipeline, RunningPin
 from pipelines.parameters import change_parameters
 from pipelines.pins import update_pin
@@ -360,6 +363,24 @@ def test_a_status_takes_the_same_statements_for_few_and_for_many(
     for few, many in counts.values():
         assert_same_queries(few, many)
     assert {name: len(many) for name, (_, many) in counts.items()} == {"one pipeline": 7, "many pins": 5}
+
+
+def test_a_pin_is_not_in_sync_by_an_instance_that_begins_to_speak_while_they_are_counted(
+    processor: Api, second: Api, pin: Pin
+) -> None:
+    send(processor, integrations=[runs(pin)])
+    behind = iter([{"instance": "eu-2", "integrations": [runs(pin, 1)]}])
+
+    def between(execute: Callable[..., Any], *statement: Any) -> Any:
+        """After the first statement one more instance speaks."""
+        found = execute(*statement)
+        for report in behind:
+            send(second, **report)
+        return found
+
+    pins = [Pin.objects.get(pk=pin.pk)]
+    with connection.execute_wrapper(between):
+        assert applied_states(pins)[pin.pk] == Applied(State.PARTIAL, 2, 1)
 
 
 def test_usages_tell_where_the_revision_runs(

@@ -125,7 +125,7 @@ def test_who_does_not_read_is_dropped_and_holds_up_nobody(monkeypatch: pytest.Mo
             reader.organisation.move(Head("ep_a", number))
             await asyncio.sleep(0)
         await asyncio.wait_for(tasks[0], 2)
-        left = reader.streams
+        left = reader.open
         quick.left.set()
         await asyncio.wait_for(tasks[1], 2)
         return slow.took, quick.took, left
@@ -165,6 +165,6 @@ def test_who_has_gone_is_forgotten() -> None:
         await asyncio.sleep(0.01)
         client.left.set()
         await asyncio.wait_for(task, 2)
-        return reader.streams, len(reader.organisation.waiting)
+        return reader.open, len(reader.organisation.waiting)
 
     assert asyncio.run(run()) == (0, 0)

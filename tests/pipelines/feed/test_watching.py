@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from threading import Event
 from typing import Any
@@ -13,14 +13,19 @@ import pytest
 from django.db import connection, connections, transaction
 
 from accounts.models import Organisation
+from accounts.tokens import revoke_token
+from pipelines.feed.serving.application import PAGE_QUEUE, READERS
+from pipelines.feed.serving.watching import CHECK_EVERY, STALE_AFTER
 from pipelines.models import ConfigurationHead, HistoryEntry, Pipeline
 from pipelines.registry import create_pipeline, update_pipeline
 from tests.config.servers import Served
+from tests.databases import current_database_url
 from tests.factories import PipelineFactory, system
-from tests.pipelines.feed.clients import FeedReader, Said
+from tests.pipelines.feed.clients import FeedReader, Said, processor_token
 
 WRITERS = 6
 WRITES = 12
+SLACK = 0.3  # seconds in which a request has surely arrived
 
 
 @pytest.fixture
@@ -215,6 +220,44 @@ def test_while_the_database_is_away_memory_answers_for_a_moment_and_then_says_so
         assert reader.comes_to(pipeline.pk, is_off, seconds=2).body["version"] == 2
         assert stream.version() == 2
     assert "ga4-secret" not in feed_server.log.read_text()
+
+
+def test_readers_that_hold_every_clerk_do_not_blind_the_feed_and_no_more_of_them_wait_than_a_moment(
+    postgresql: None, organisation: Organisation, pipeline: Pipeline, reader: FeedReader, feed_server: Served
+) -> None:
+    token, secret = processor_token(organisation)
+    revoked = FeedReader(feed_server, secret)
+    assert [each.pipeline(pipeline.pk).status for each in (reader, revoked)] == [200, 200]
+    time.sleep(CHECK_EVERY + SLACK)  # by then nothing is left that the watcher itself has to read of the pipelines
+    with ThreadPoolExecutor(READERS + 1) as threads:
+        with locked("pipelines_pipeline"):
+            asked = [threads.submit(reader.changes, since=0, limit=limit) for limit in range(1, READERS + 2)]
+            time.sleep(SLACK)
+            revoke_token(actor=system(organisation), token_id=token.pk)
+            assert revoked.comes_to(pipeline.pk, lambda said: said.status != 200).code == (401, "INVALID_TOKEN")
+            [answered], held = wait(asked, PAGE_QUEUE + 5, FIRST_COMPLETED)
+            refused = answered.result()
+            assert (refused.code, refused.headers["Retry-After"]) == ((503, "UNAVAILABLE"), "1")
+            assert reader.pipeline(pipeline.pk).status == 200
+        assert [each.result(timeout=10).status for each in held] == [200] * READERS
+
+
+def test_where_the_database_hangs_memory_is_believed_for_three_seconds_and_no_longer(
+    postgresql: None, organisation: Organisation, pipeline: Pipeline, reader: FeedReader
+) -> None:
+    assert reader.pipeline(pipeline.pk).status == 200
+    with locked("pipelines_configurationhead"):
+        answer = reader.comes_to(pipeline.pk, lambda said: said.status != 200, seconds=STALE_AFTER + 3)
+        assert answer.code == (503, "UNAVAILABLE")
+    assert reader.comes_to(pipeline.pk, lambda said: said.status == 200).body["version"] == 1
+
+
+@contextmanager
+def locked(table: str) -> Generator[None]:
+    """Inside nobody else reads it."""
+    with psycopg.connect(current_database_url()) as outside:
+        outside.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        yield
 
 
 def _beside() -> dict[str, Any]:
