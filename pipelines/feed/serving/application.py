@@ -47,7 +47,7 @@ class Answer(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """How the feed of this process is doing: streams open, and for how long memory was not compared with the database.
+    """How the feed of this process is doing: streams and snapshots under way, and for how long memory was not compared with the database.
 
     The age is None where nothing has been read yet, since then nothing is kept.
     """
@@ -88,7 +88,7 @@ class Feed:
             await self._answer(scope, receive, send, bearer, seen)
 
     def standing(self) -> Standing:
-        return Standing(sum(reader.streams for reader in self._memory.readers.values()), self._watcher.age)
+        return Standing(sum(reader.open for reader in self._memory.readers.values()), self._watcher.age)
 
     def end_streams(self) -> None:
         """Each after what it is being sent just now; new ones end at once."""
