@@ -54,7 +54,7 @@ class Streams:
         head = organisation.head
         if told != head:
             await stream.send(_event(organisation))
-        elif not await stream.woken(self._heartbeat):
+        elif not await stream.woken(min(self._heartbeat, stream.reader.expires_at - time())):
             await stream.send(BEAT)
         return head
 
