@@ -69,7 +69,11 @@ class Figures(Collector):
             yield _one("pinion_database_up", "Whether the database answered just now.", 1)
             yield from _of(counted)
         if self._feed is not None:
-            yield _one("pinion_feed_streams_open", "Streams and snapshots of the feed under way in this process.", self._feed.streams)
+            yield _one(
+                "pinion_feed_streams_open",
+                "Streams and snapshots of the feed under way in this process.",
+                self._feed.streams,
+            )
         if self._feed is not None and self._feed.age is not None:
             said = "How long ago this process compared its feed with the database."
             yield _one("pinion_feed_age_seconds", said, self._feed.age)

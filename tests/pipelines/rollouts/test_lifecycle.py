@@ -15,10 +15,10 @@ from pipelines.rollouts.progress import count_targets
 from pipelines.rollouts.reverts import revert_rollout
 from pipelines.rollouts.worker import forget_old_plans, work_through
 from tests.factories import actor_of, system, wishes
+from tests.pipelines.rollouts.fleets import GA4, Fleet, fleet_of, in_waves
+from tests.pipelines.rollouts.refusals import refusing_history_of
 from tests.pipelines.test_concurrency import together
 from tests.pipelines.traces import kept
-from tests.rollouts.fleets import GA4, Fleet, fleet_of, in_waves
-from tests.rollouts.refusals import refusing_history_of
 
 Action = Callable[..., Any]
 ACTIONS: dict[str, Action] = {

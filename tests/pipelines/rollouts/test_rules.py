@@ -10,7 +10,7 @@ from pipelines.models import Rollout
 from pipelines.rollouts.driving import advance
 from pipelines.rollouts.lifecycle import abort_rollout, pause_rollout
 from tests.committed import rows_of
-from tests.rollouts.fleets import Fleet, fleet_of, in_waves
+from tests.pipelines.rollouts.fleets import Fleet, fleet_of, in_waves
 
 TABLES = ["pipelines_rollout", "pipelines_rolloutwave", "pipelines_rollouttarget"]
 

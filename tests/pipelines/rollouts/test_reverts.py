@@ -14,9 +14,9 @@ from pipelines.rollouts.driving import advance
 from pipelines.rollouts.progress import targets_of
 from pipelines.rollouts.reverts import revert_rollout
 from tests.factories import wishes
+from tests.pipelines.rollouts.fleets import GA4, Fleet, fleet_of, in_waves
+from tests.pipelines.rollouts.test_moving import EVERYBODY, standing
 from tests.pipelines.traces import kept, version_of
-from tests.rollouts.fleets import GA4, Fleet, fleet_of, in_waves
-from tests.rollouts.test_moving import EVERYBODY, standing
 
 
 def revert(fleet: Fleet, rollout: Rollout) -> Rollout:

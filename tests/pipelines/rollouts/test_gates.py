@@ -19,7 +19,7 @@ from pipelines.rollouts.plans import Schedule
 from pipelines.rollouts.progress import count_targets
 from pipelines.rollouts.waves import parse_waves
 from pipelines.rollouts.worker import work_through
-from tests.rollouts.fleets import Fleet, fleet_of
+from tests.pipelines.rollouts.fleets import Fleet, fleet_of
 
 NOW = datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)
 RATIO = Gate(max_failure_ratio=0.02, min_events=100, patience_seconds=1800)

@@ -26,9 +26,9 @@ from pipelines.rollouts.lifecycle import resume_rollout
 from pipelines.rollouts.progress import count_targets, targets_of
 from pipelines.rollouts.selection import Selection
 from tests.factories import wishes
+from tests.pipelines.rollouts.fleets import GA4, Fleet, fleet_of, in_waves
 from tests.pipelines.traces import counts, grown, version_of
 from tests.queries import Queries, assert_same_queries, count_queries
-from tests.rollouts.fleets import GA4, Fleet, fleet_of, in_waves
 
 EVERYBODY = Selection(include_disabled=True)
 
