@@ -8,5 +8,6 @@ from django.utils.module_loading import import_string
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup(set_prefix=False)
-# By its name, since it stands on models, and those cannot be imported before Django is set up.
+# By their names, since they stand on models, and those cannot be imported before Django is set up.
+import_string("pipelines.keys.refuse_to_start_without")()
 application: Any = import_string("config.runtime.Application")()

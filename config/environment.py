@@ -13,6 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from environs import EnvError, FileAwareEnv
 
 KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,32}")  # it stands before a colon in everything that is sealed
+FEWEST_CHARACTERS = 24  # of a token that somebody chooses for us
 
 
 def environment() -> FileAwareEnv:
@@ -102,6 +103,12 @@ def _postgresql(parts: SplitResult, port: int | None) -> dict[str, Any]:
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": options,
     }
+
+
+def long_enough(token: str) -> None:
+    """Refuse a token that can be guessed; none at all is fine. Raises EnvError."""
+    if 0 < len(token) < FEWEST_CHARACTERS:
+        raise EnvError(f"It must have at least {FEWEST_CHARACTERS} random characters: openssl rand -hex 32")
 
 
 def key_ring(text: str) -> dict[str, bytes]:

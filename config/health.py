@@ -10,6 +10,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from config.lately import Lately
+from pipelines.keys import lost_keys
+
+SECRETS_SECONDS = 30.0  # so long it is believed that the key ring opens what is in the database
+
+
+lost = Lately(lost_keys, SECRETS_SECONDS)
+
 
 class LifeObject(serializers.Serializer[None]):
     status = serializers.ChoiceField(choices=["ok"])
@@ -19,6 +27,7 @@ class ReadinessObject(serializers.Serializer[None]):
     status = serializers.ChoiceField(choices=["ok", "unavailable"])
     database = serializers.ChoiceField(choices=["ok", "unreachable", "migrations pending"])
     key_ring = serializers.ChoiceField(choices=["ok", "missing"])
+    secrets = serializers.ChoiceField(choices=["ok", "unreadable", "unknown"])
 
 
 class HealthEndpoint(APIView):
@@ -38,11 +47,16 @@ class Live(HealthEndpoint):
 
 
 class Ready(HealthEndpoint):
-    """The database answers, its migrations are those of this build, and there is a key for secrets."""
+    """The database answers, its migrations are those of this build, and the key ring opens the secrets in it."""
 
     @extend_schema(responses={200: ReadinessObject, 503: ReadinessObject})
     def get(self, request: Request) -> Response:
-        checks = {"database": _database(), "key_ring": "ok" if settings.PINION_SECRET_KEYS else "missing"}
+        database = _database()
+        checks = {
+            "database": database,
+            "key_ring": "ok" if settings.PINION_SECRET_KEYS else "missing",
+            "secrets": _secrets() if database == "ok" else "unknown",
+        }
         ready = all(answer == "ok" for answer in checks.values())
         return Response({"status": "ok" if ready else "unavailable", **checks}, status=200 if ready else 503)
 
@@ -54,3 +68,10 @@ def _database() -> str:
     except Error:
         return "unreachable"
     return "migrations pending" if pending else "ok"
+
+
+def _secrets() -> str:
+    try:
+        return "unreadable" if lost() and not settings.ACCEPT_LOST_SECRETS else "ok"
+    except Error:
+        return "unknown"

@@ -5,6 +5,7 @@ import signal
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
+from time import perf_counter
 from types import FrameType
 from typing import Any
 
@@ -12,12 +13,14 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from accounts.ids import new_id
+from config.exposition import METRICS, STANDING
+from config.metrics import observe
 from config.rest.errors import answer_to
 from config.rest.requests import REQUEST_ID, current_request_id
 from config.rest.servers import ReadableHandler
-from pipelines.feed.serving.addresses import is_read
+from pipelines.feed.serving.addresses import is_read, route_of
 from pipelines.feed.serving.application import Answer, Feed
-from pipelines.feed.serving.memory import Receive, Send
+from pipelines.feed.serving.memory import Message, Receive, Send
 
 
 class Application:
@@ -30,9 +33,11 @@ class Application:
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and is_read(scope) and (not self._insists_on_tls or _is_secure(scope)):
-            await self._feed(scope, receive, send)
+            await self._feed(scope, receive, _measured(scope, send))
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
+        elif scope.get("path") == METRICS:
+            await self._django({**scope, STANDING: self._feed.standing()}, receive, send)
         else:
             await self._django(scope, receive, send)
 
@@ -69,6 +74,18 @@ def _also(
     if not loop.is_closed():
         loop.call_soon_threadsafe(first)
     handler(number, frame)
+
+
+def _measured(scope: Mapping[str, Any], send: Send) -> Send:
+    """Until an answer begins, as Django's are measured: a stream goes on for hours."""
+    began = perf_counter()
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            observe(route_of(scope["path"]), scope["method"], message["status"], perf_counter() - began)
+        await send(message)
+
+    return sending
 
 
 def refuse(error: Exception) -> Answer:

@@ -6,7 +6,7 @@ from typing import Any
 
 from environs import validate
 
-from config.environment import development_keys, environment, settle
+from config.environment import development_keys, environment, long_enough, settle
 from config.operations import ENUM_NAMES, TAGS
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -42,6 +42,9 @@ SECURE_HSTS_SECONDS: int = env.int(
 FEED_RETENTION_DAYS: int = env.int("FEED_RETENTION_DAYS", default=30, validate=validate.Range(1, 36_500))
 FEED_HEARTBEAT_SECONDS: int = env.int("FEED_HEARTBEAT_SECONDS", default=10, validate=validate.Range(1, 15))
 FEED_CACHE_MB: int = env.int("FEED_CACHE_MB", default=64, validate=validate.Range(1, 1_000_000))
+ACCEPT_LOST_SECRETS: bool = env.bool("ACCEPT_LOST_SECRETS", default=False)
+METRICS_TOKEN: str = env.str("METRICS_TOKEN", default="", validate=long_enough)
+METRICS_FOLDER: str = env.str("PROMETHEUS_MULTIPROC_DIR", default="")  # which the library reads itself, too
 LOG_LEVEL: str = env.str("LOG_LEVEL", default="INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"]))
 settle(env)
 
@@ -81,6 +84,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "config.metrics.Measured",
     "config.rest.requests.RequestId",
     "config.rest.errors.ApiErrors",
     "config.rest.bodies.ReadableRequests",

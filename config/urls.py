@@ -9,6 +9,7 @@ from accounts.api.audit_log import AuditLogEndpoint
 from accounts.api.sessions import LoginEndpoint, SessionEndpoint
 from accounts.api.users import UserEndpoint
 from config.documentation import docs, openapi
+from config.exposition import metrics
 from config.health import Live, Ready
 from integrations.api.catalogue import CatalogueEndpoint
 from integrations.api.revisions import RevisionEndpoint
@@ -82,5 +83,6 @@ urlpatterns = [
     path("v1/docs", docs),
     path("livez", Live.as_view()),
     path("readyz", Ready.as_view()),
+    path("metrics", metrics),
     path("admin/", admin.site.urls),
 ]

@@ -113,9 +113,12 @@ class ProcessorQuerySet(models.QuerySet["Processor"]):
 
     def live(self, now: datetime) -> Self:
         """Those that count: they reported lately, and their token still opens the door."""
+        return self.let_in(now).filter(last_seen_at__gt=now - settings.PROCESSOR_LIVENESS)
+
+    def let_in(self, now: datetime) -> Self:
+        """Those whose token still opens the door."""
         unexpired = models.Q(token__expires_at=None) | models.Q(token__expires_at__gt=now)
-        seen = self.filter(last_seen_at__gt=now - settings.PROCESSOR_LIVENESS)
-        return seen.filter(unexpired, token__revoked_at=None)
+        return self.filter(unexpired, token__revoked_at=None)
 
 
 class RolloutQuerySet(models.QuerySet["Rollout"]):

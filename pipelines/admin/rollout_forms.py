@@ -13,7 +13,7 @@ from pipelines.models import OnFailure, OnInconclusive, Pin, Pipeline, Rollout
 from pipelines.rollouts.gates import Gate
 from pipelines.rollouts.plans import Schedule
 from pipelines.rollouts.selection import MAX_NAMED, Selection
-from pipelines.rollouts.waves import ALL_AT_ONCE, as_duration, parse_duration, parse_waves, reaches
+from pipelines.rollouts.waves import ALL_AT_ONCE, as_duration, parse_duration, parse_waves
 
 OFFERED = 200  # revisions in a list to choose from
 SHORTEST = 60  # characters of a summary in such a list
@@ -247,7 +247,7 @@ class PlanForm(forms.Form):
 def choices_again(rollout: Rollout) -> dict[str, Any]:
     """What the form shows to plan the same once more."""
     selection = Selection.from_json(rollout.selection)
-    waves = waves_of(rollout)
+    waves = rollout.waves_asked
     is_preset = waves in dict(PRESETS)
     gate = rollout.gate or {}
     limits = {field: gate.get(name) for name, field in LIMITS.items()}
@@ -275,22 +275,12 @@ def choices_again(rollout: Rollout) -> dict[str, Any]:
 def schedule_of(rollout: Rollout) -> Schedule:
     """How a rollout goes on from wave to wave, to plan another one alike."""
     return Schedule(
-        waves=parse_waves(waves_of(rollout)),
+        waves=parse_waves(rollout.waves_asked),
         soak_seconds=rollout.soak_seconds,
         gate=Gate.from_json(rollout.gate) if rollout.gate else None,
         on_failure=OnFailure(rollout.on_failure),
         on_inconclusive=OnInconclusive(rollout.on_inconclusive),
     )
-
-
-def waves_of(rollout: Rollout) -> str:
-    """The waves as somebody may have asked for them: a plan keeps what became of that, in pipelines."""
-    sizes = [wave.size for wave in sorted(rollout.waves.all(), key=lambda wave: wave.number)]
-    ends = [sum(sizes[: place + 1]) for place in range(len(sizes))]
-    for preset in (ALL_AT_ONCE, CAUTIOUS):
-        if reaches(parse_waves(preset), sum(sizes)) == ends:
-            return preset
-    return ",".join([*map(str, ends[:-1]), ALL_AT_ONCE])
 
 
 def _revisions(template: Template) -> list[Revision]:

@@ -43,6 +43,7 @@ class ForegroundCommand(RolloutCommand):
             try:
                 self._drive(rollout, stop)
                 self._pause_if_running(actor, rollout.pk)
+                self._finish_revert(actor, rollout, stop)
             except (OperationalError, InterfaceError) as error:
                 raise CommandError(LOST.format(id=rollout.pk, error=in_short(error))) from None
             except KeyboardInterrupt:
@@ -51,6 +52,14 @@ class ForegroundCommand(RolloutCommand):
         self.show(rollout, options)
         if rollout.state != RolloutState.DONE:
             raise CommandError(f"{rollout.pk} is {rollout.state}. {rollout.reason}".strip())
+
+    def _finish_revert(self, actor: Actor, rollout: Rollout, stop: Stop) -> None:
+        """Drive what takes the rollout back, where its gate has started that."""
+        for revert in rollout.reverted_by.active():
+            self._drive(revert, stop)
+            self._pause_if_running(actor, revert.pk)
+            taken = find_rollout(actor, revert.pk)
+            self.say(f"{rollout.pk} is taken back by {revert.pk}, which is {taken.state}.")
 
     def _drive(self, rollout: Rollout, stop: Stop) -> None:
         """Until its end, or until a signal, a second Ctrl-C in the middle of a wave, or a terminal that is gone."""

@@ -110,17 +110,14 @@ def paths_as_text(rollout: Rollout) -> list[str]:
 
 def blocked_as_text(rollout: Rollout) -> list[str]:
     """The pipelines that cannot move, with every reason."""
-    blocked = [
-        target
-        for kind in (Outcome.BLOCKED, Outcome.REVERT_BLOCKED)
-        for target in targets_of(rollout, kind)[: NAMED + 1]
-    ]
+    kind = Outcome.REVERT_BLOCKED if rollout.reverts_id else Outcome.BLOCKED
+    blocked = targets_of(rollout, kind)
     lines = [
         f"  blocked: {target.pipeline.name} ({target.pipeline_id}): {' '.join(reason['message'] for reason in target.reasons)}"
         for target in blocked[:NAMED]
     ]
-    more = [f"  … and more: manage.py show_rollout {rollout.pk} --targets blocked"] if len(blocked) > NAMED else []
-    return [*lines, *more]
+    more = blocked.count() - NAMED if len(lines) == NAMED else 0
+    return [*lines, f"  … and {more:,} more"] if more > 0 else lines
 
 
 def as_json_line(rollout: Rollout) -> str:

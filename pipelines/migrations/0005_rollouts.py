@@ -45,6 +45,7 @@ class Migration(migrations.Migration):
                 ),
                 ("reason", models.TextField(blank=True)),
                 ("selection", models.JSONField(default=dict)),
+                ("waves_asked", models.CharField(default="100%", max_length=200)),
                 ("soak_seconds", models.PositiveIntegerField(default=0)),
                 ("gate", models.JSONField(null=True)),
                 (
@@ -188,6 +189,8 @@ class Migration(migrations.Migration):
                 ("moved", models.PositiveIntegerField(null=True)),
                 ("applied_at", models.DateTimeField(null=True)),
                 ("watched_from", models.DateTimeField(null=True)),
+                ("delivered_before", models.PositiveBigIntegerField(null=True)),
+                ("failed_before", models.PositiveBigIntegerField(null=True)),
                 (
                     "verdict",
                     models.CharField(

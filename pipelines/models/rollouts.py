@@ -74,6 +74,7 @@ class Rollout(ActorFields):
     state = models.CharField(max_length=16, choices=RolloutState.choices, default=RolloutState.PLANNED)
     reason = models.TextField(blank=True)
     selection = models.JSONField(default=dict)
+    waves_asked = models.CharField(max_length=200, default="100%")
     soak_seconds = models.PositiveIntegerField(default=0)
     gate = models.JSONField(null=True)
     on_failure = models.CharField(max_length=16, choices=OnFailure.choices, default=OnFailure.PAUSE)
@@ -143,7 +144,7 @@ class RolloutWave(models.Model):
     """One step of a rollout: the planned moves at positions up to `upper` that no wave before it has.
 
     `size` is how many moves were planned for it, `moved` how many there were. `watched_from` is when the gate began to
-    look at it, which a resumed rollout does anew.
+    look at it, which a resumed rollout does anew; the two figures are those of its pins in the hour before.
     """
 
     rollout = models.ForeignKey(Rollout, on_delete=models.CASCADE, db_index=False, related_name="waves")
@@ -153,6 +154,8 @@ class RolloutWave(models.Model):
     moved = models.PositiveIntegerField(null=True)
     applied_at = models.DateTimeField(null=True)
     watched_from = models.DateTimeField(null=True)
+    delivered_before = models.PositiveBigIntegerField(null=True)
+    failed_before = models.PositiveBigIntegerField(null=True)
     version = models.ForeignKey(ConfigurationVersion, on_delete=models.PROTECT, null=True, related_name="+")
     verdict = models.CharField(max_length=16, choices=Verdict.choices, blank=True)
     verdict_reason = models.TextField(blank=True)

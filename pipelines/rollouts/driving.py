@@ -24,25 +24,31 @@ def due_rollouts() -> list[str]:
     return list(Rollout.objects.due(timezone.now()).values_list("pk", flat=True)[:MOST_AT_ONCE])
 
 
-@transaction.atomic
 def advance_if_free(rollout_id: str) -> Rollout | None:
     """Take the next step of a rollout; None where it is not due any more, or another worker has it in hand.
 
     A step is a wave, a verdict or an end, and whole or not at all.
     """
-    now = timezone.now()
-    due = Rollout.objects.due(now).select_related("template", "revision").filter(pk=rollout_id)
-    rollout = due.select_for_update(no_key=True, of=("self",), skip_locked=True).first()
-    return rollout and _step(rollout, now)
+    return _steps(rollout_id, skip_locked=True)
+
+
+def advance(rollout_id: str) -> Rollout:
+    """Take the next step of one rollout, if it runs and one is due; waits for whoever has it in hand."""
+    return _steps(rollout_id, skip_locked=False) or _found(rollout_id)
+
+
+def _steps(rollout_id: str, *, skip_locked: bool) -> Rollout | None:
+    """The next step, and the end where only that is left, each in a transaction of its own."""
+    rollout = _take(rollout_id, skip_locked=skip_locked)
+    return _take(rollout_id, skip_locked=skip_locked) or rollout if rollout and _ends(rollout) else rollout
 
 
 @transaction.atomic
-def advance(rollout_id: str) -> Rollout:
-    """Take the next step of one rollout, if it runs and one is due; waits for whoever has it in hand."""
-    rollout = _found(rollout_id, locked=True)
+def _take(rollout_id: str, *, skip_locked: bool) -> Rollout | None:
     now = timezone.now()
-    is_due = rollout.state == RolloutState.RUNNING and rollout.next_at is not None and rollout.next_at <= now
-    return _step(rollout, now) if is_due else rollout
+    due = Rollout.objects.due(now).select_related("template", "revision").filter(pk=rollout_id)
+    rollout = due.select_for_update(no_key=True, of=("self",), skip_locked=skip_locked).first()
+    return rollout and _step(rollout, now)
 
 
 def _step(rollout: Rollout, now: datetime) -> Rollout:
@@ -50,14 +56,13 @@ def _step(rollout: Rollout, now: datetime) -> Rollout:
     try:
         with transaction.atomic():
             _advance(rollout, now)
-            return rollout
+            return _found(rollout.pk)
     except (Refused, ImproperlyConfigured, IntegrityError, DataError) as error:
         return hold(_system(rollout, "worker"), _found(rollout.pk), f"The next step failed: {error}")
 
 
-def _found(rollout_id: str, *, locked: bool = False) -> Rollout:
-    rollouts = Rollout.objects.select_related("template", "revision")
-    return (rollouts.locked() if locked else rollouts).get(pk=rollout_id)
+def _found(rollout_id: str) -> Rollout:
+    return Rollout.objects.select_related("template", "revision").get(pk=rollout_id)
 
 
 def _advance(rollout: Rollout, now: datetime) -> None:
@@ -75,14 +80,24 @@ def _apply_next(rollout: Rollout, wave: RolloutWave | None, now: datetime) -> No
     held = apply_wave(actor=runner(rollout), rollout=rollout, wave=following, lower=wave.upper if wave else 0)
     if held is not None:
         hold(_system(rollout, "preflight"), rollout, held)
-    elif rollout.waves_applied == rollout.wave_count and not rollout.gate:
-        finish(runner(rollout), rollout, RolloutState.DONE)
+    elif _ends(rollout):
+        _look_again(rollout, now)
     else:
-        _look_again(rollout, _next_look(rollout, following, now))
+        _look_again(rollout, _next_look(rollout, following, now) if following.moved else now)
+
+
+def _ends(rollout: Rollout) -> bool:
+    """Whether nothing is left to do but to end it: a step of its own, so that a wave holds its version's lock briefly."""
+    return rollout.state == RolloutState.RUNNING and rollout.waves_applied == rollout.wave_count and not rollout.gate
 
 
 def _may_go_on(rollout: Rollout, wave: RolloutWave, now: datetime) -> bool:
-    """Whether the wave has been soaked and judged; where it has not, it is said when to look again, or what became."""
+    """Whether the wave has been soaked and judged; where it has not, it is said when to look again, or what became.
+
+    A wave of which nothing was left to move changed nothing that could be watched.
+    """
+    if not wave.moved:
+        return True
     if rollout.gate and wave.verdict not in (Verdict.PASS, Verdict.OVERRIDDEN):
         return _judge(rollout, wave, now)
     over = _soaked_at(rollout, wave)
@@ -96,7 +111,7 @@ def _judge(rollout: Rollout, wave: RolloutWave, now: datetime) -> bool:
     """Fail as soon as the figures say so; pass when the soak is over; wait for events as long as the gate is patient."""
     gate = Gate.from_json(rollout.gate or {})
     lower = rollout.waves.filter(number=wave.number - 1).values_list("upper", flat=True).first() or 0
-    verdict, reason = judge(gate, evidence_of(wave, lower, now))
+    verdict, reason = judge(gate, evidence_of(rollout, wave, lower, now))
     soaked_at = _soaked_at(rollout, wave)
     patient_until = soaked_at + timedelta(seconds=gate.patience_seconds)
     gives_up = verdict == Verdict.INCONCLUSIVE and now >= patient_until

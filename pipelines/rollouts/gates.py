@@ -3,15 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 from django.db.models import Q, QuerySet
 
 from accounts.errors import Invalid
 from pipelines.feed.figures import Totals, delivery_totals
-from pipelines.models import Claim, Processor, RolloutTarget, RolloutWave, RunningPin, Verdict
+from pipelines.feed.hashes import was_issued
+from pipelines.models import Claim, Processor, Rollout, RolloutTarget, RolloutWave, RunningPin, Verdict
 from pipelines.rollouts.waves import MAX_SECONDS
 
+ENOUGH = 1000  # refusals that are looked at; one is enough to fail
 BASELINE = timedelta(hours=1)  # how far back the figures before a wave reach
 
 
@@ -74,7 +77,7 @@ def judge(gate: Gate, evidence: Evidence) -> Judgement:
         return Judgement(Verdict.FAIL, f"{_processors(evidence.refusals)} refused the new config.")
     if after.events < gate.min_events:
         return _too_few(after, gate, "since the wave")
-    if gate.max_failure_ratio is not None and (after.failure_rate or 0) > gate.max_failure_ratio:
+    if gate.max_failure_ratio is not None and _exactly(after) > Fraction(str(gate.max_failure_ratio)):
         return Judgement(Verdict.FAIL, f"{_said(after)}, and at most {gate.max_failure_ratio:.2%} may.")
     if gate.max_increase is None:
         return Judgement(Verdict.PASS, f"{_said(after)}.")
@@ -86,37 +89,55 @@ def _compared(gate: Gate, most: float, before: Totals, after: Totals) -> Judgeme
     if before.events < gate.min_events:
         return _too_few(before, gate, "in the hour before the wave")
     said = f"{_said(after)}, {before.failure_rate or 0:.2%} before the wave"
-    if (after.failure_rate or 0) - (before.failure_rate or 0) > most:
+    if _exactly(after) - _exactly(before) > Fraction(str(most)):
         return Judgement(Verdict.FAIL, f"{said}, and it may rise by at most {most:.2%}.")
     return Judgement(Verdict.PASS, f"{said}.")
+
+
+def _exactly(totals: Totals) -> Fraction:
+    """The part that failed without rounding: what stands at its limit does not exceed it."""
+    return Fraction(totals.failed, max(totals.events, 1))
 
 
 def _said(totals: Totals) -> str:
     return f"{totals.failed:,} of {totals.events:,} events failed ({totals.failure_rate or 0:.2%})"
 
 
-def evidence_of(wave: RolloutWave, lower: int, now: datetime) -> Evidence:
-    """Of the wave's pins: three statements, however many they are.
+def evidence_of(rollout: Rollout, wave: RolloutWave, lower: int, now: datetime) -> Evidence:
+    """Of the wave's pins: a few statements, however many they are.
 
-    Before is the hour before the wave at their earlier revisions, after is since the gate has watched them at their
-    new ones; the revision tells the minute of the wave itself apart.
+    Before is the hour before the wave at their earlier revisions, after is since the gate has watched them at the new
+    one; the revision tells the minute of the wave itself apart. What was before is asked once and kept.
     """
     if wave.applied_at is None or wave.watched_from is None:
         raise ValueError("Only a wave that has been applied can be judged.")
-    targets = RolloutTarget.objects.filter(rollout_id=wave.rollout_id).between(lower, wave.upper).moving()
+    targets = RolloutTarget.objects.filter(rollout=rollout).between(lower, wave.upper).moving()
     pins = targets.values("pin_id")
-    earlier, newer = (targets.order_by().values(side).distinct() for side in ("from_revision_id", "to_revision_id"))
-    before = delivery_totals(pins=pins, since=wave.applied_at - BASELINE, until=wave.applied_at, revisions=earlier)
-    after = delivery_totals(pins=pins, since=wave.watched_from, revisions=newer)
-    return Evidence(before, after, _refusals(pins, newer, wave.watched_from, now))
+    if wave.delivered_before is None or wave.failed_before is None:
+        earlier = targets.order_by().values("from_revision_id").distinct()
+        since, until = wave.applied_at - BASELINE, wave.applied_at
+        before = delivery_totals(pins=pins, since=since, until=until, revisions=earlier)
+        wave.delivered_before, wave.failed_before = before.delivered, before.failed
+        wave.save(update_fields=["delivered_before", "failed_before"])
+    after = delivery_totals(pins=pins, since=wave.watched_from, revisions=[str(rollout.revision_id)])
+    untouched = targets.as_planned(moved=True).values("pin_id")
+    refusals = _refusals(untouched, str(rollout.revision_id), wave.watched_from, now)
+    return Evidence(Totals(wave.delivered_before, wave.failed_before), after, refusals)
 
 
-def _refusals(pins: QuerySet[Any, Any], newer: QuerySet[Any, Any], since: datetime, now: datetime) -> int:
-    """How many live instances say since then that they refused the new revision, or kept what they had instead of it."""
-    live = Processor.objects.live(now)
-    said = RunningPin.objects.filter(processor__in=live, pin_id__in=pins, reported_at__gte=since)
-    refused = Q(claim=Claim.REJECTED, revision__in=newer) | Q(claim=Claim.KEPT_LAST_GOOD)
-    return said.filter(refused).values("processor").distinct().count()
+def _refusals(pins: QuerySet[Any, Any], revision_id: str, since: datetime, now: datetime) -> int:
+    """How many live instances say since then that they refused the new revision, or kept another one instead of it."""
+    said = RunningPin.objects.filter(processor__in=Processor.objects.live(now), pin_id__in=pins, reported_at__gte=since)
+    refused = Q(claim=Claim.REJECTED, revision=revision_id) | Q(claim=Claim.KEPT_LAST_GOOD) & ~Q(revision=revision_id)
+    facts = said.filter(refused).values_list("processor", "claim", "pin_id", "refused_hash")[:ENOUGH]
+    return len({processor for processor, *fact in facts if _is_about(revision_id, *fact)})
+
+
+def _is_about(revision_id: str, claim: str, pin_id: str, refused_hash: str) -> bool:
+    """Whether a refusal is of the new revision's config; one that names no hash was of nothing that has one."""
+    if claim == Claim.REJECTED or not refused_hash:
+        return True
+    return was_issued(pin_id=pin_id, revision_id=revision_id, config_hash=refused_hash)
 
 
 def _processors(count: int) -> str:

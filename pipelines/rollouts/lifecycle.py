@@ -1,6 +1,6 @@
 """Starting, pausing, resuming, ending and discarding rollouts: each function is one transition, held by the row's lock."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -10,6 +10,7 @@ from accounts.errors import Conflict, Detail, NotFound
 from accounts.preconditions import require_unchanged
 from accounts.roles import Role
 from integrations.models import Revision, Template
+from pipelines.feed.figures import minute_of
 from pipelines.models import ACTIVE, Outcome, Rollout, RolloutState, RolloutTarget, RolloutWave, Verdict
 from pipelines.rollouts.plans import record
 from pipelines.rollouts.selection import Selection
@@ -67,7 +68,7 @@ def resume_rollout(
 ) -> Rollout:
     """Let a paused rollout go on in the actor's name; the gate watches the last wave anew, from now on.
 
-    `skip_gate` goes on without the gate's word on that wave. `skip_blocked` leaves out what is blocked, from now on.
+    `skip_gate` goes on at once, without the gate's word on that wave; where there is no gate it says nothing. `skip_blocked` leaves out what is blocked, from now on.
     Raises NotFound, Stale and Conflict (`ROLLOUT_STATE`).
     """
     rollout = lock_rollout(actor=actor, rollout_id=rollout_id)
@@ -75,8 +76,8 @@ def resume_rollout(
     _require_state(rollout, "resumed", RolloutState.PAUSED)
     wave = last_wave(rollout)
     now = timezone.now()
-    if wave is not None and wave.verdict not in (Verdict.PASS, Verdict.OVERRIDDEN):
-        wave.watched_from = now if rollout.gate else wave.watched_from
+    if wave is not None and rollout.gate and wave.verdict not in (Verdict.PASS, Verdict.OVERRIDDEN):
+        wave.watched_from = minute_of(now) + timedelta(minutes=1)  # what this minute holds already is not of after
         wave.verdict = Verdict.OVERRIDDEN if skip_gate else Verdict.NONE
         wave.verdict_reason = f"{actor.label} went on without the gate." if skip_gate else ""
         wave.save(update_fields=["watched_from", "verdict", "verdict_reason"])

@@ -7,13 +7,14 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts.actors import Actor
+from accounts.errors import Detail
 from integrations.models import Revision, Template
 from pipelines.models import Outcome, Pin, Pipeline, Rollout, RolloutTarget, RolloutWave
 from pipelines.querysets import TargetQuerySet
 from pipelines.rollouts.plans import record
 from pipelines.rollouts.readiness import Unready, unready_targets
 from pipelines.rollouts.sql import run, sql
-from pipelines.rollouts.targets import as_reasons, refusals, write_outcomes
+from pipelines.rollouts.targets import DISABLED, as_reasons, refusals, write_outcomes
 from pipelines.versions import new_version_id, take_version
 
 NAMED = 20  # how many pipelines a refusal names
@@ -43,9 +44,8 @@ def apply_wave(*, actor: Actor, rollout: Rollout, wave: RolloutWave, lower: int)
     _lock(rollout, targets)
     targets.moving().astray(moved=False).update(detached=True)
     revisions = _aims(rollout, targets.moving())
-    refused = [detail.message for revision in revisions for detail in refusals(revision)]
-    if refused:
-        return f"Wave {wave.number} has not been applied. {refused[0]}"
+    if held := _hold_back(rollout, wave, targets.moving(), revisions):
+        return held
     lame = array("Q")  # where pins that are off move to what would not run; compact, since all of them may
     for revision in revisions:
         for chunk in unready_targets(revision, targets.moving().filter(to_revision=revision)):
@@ -64,6 +64,32 @@ def _lock(rollout: Rollout, targets: TargetQuerySet) -> None:
     list(Template.objects.filter(pk=rollout.template_id).locked())
     locked = Pipeline.objects.filter(pk__in=targets.moving().values("pipeline_id")).locked().values("pk")
     run(sql(_LOCK, pipelines=locked))
+
+
+def _hold_back(
+    rollout: Rollout, wave: RolloutWave, targets: TargetQuerySet, revisions: Sequence[Revision]
+) -> str | None:
+    """Take out what may not move by now where the rollout skips that, else say why the wave is held.
+
+    Nothing may move to a retired revision, whoever wants to skip it; a revert moves to several, and goes on without it.
+    """
+    for revision in revisions:
+        for refusal in refusals(revision)[:1]:
+            if not (rollout.skip_blocked and rollout.reverts_id):
+                return f"Wave {wave.number} has not been applied. {refusal.message}"
+            _block(targets.filter(to_revision=revision), refusal)
+    asleep = targets.filter(pipeline__enabled=False)
+    if rollout.reverts_id or rollout.selection.get("include_disabled") or not (count := asleep.count()):
+        return None
+    if not rollout.skip_blocked:
+        which = "1 of its pipelines is" if count == 1 else f"{count:,} of its pipelines are"
+        return f"Wave {wave.number} has not been applied: {which} disabled by now. Enable, or resume and skip what is blocked."
+    _block(asleep, DISABLED)
+    return None
+
+
+def _block(targets: TargetQuerySet, reason: Detail) -> None:
+    targets.update(outcome=Outcome.BLOCKED, reasons=as_reasons([reason]))
 
 
 def _aims(rollout: Rollout, targets: TargetQuerySet) -> list[Revision]:

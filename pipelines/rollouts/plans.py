@@ -20,7 +20,7 @@ from pipelines.rollouts.gates import Gate
 from pipelines.rollouts.selection import Selection, require_selectable
 from pipelines.rollouts.sql import one_of, rows, sql
 from pipelines.rollouts.targets import Aim, write_targets
-from pipelines.rollouts.waves import ALL_AT_ONCE, MAX_SECONDS, Step, parse_waves, reaches
+from pipelines.rollouts.waves import ALL_AT_ONCE, MAX_SECONDS, Step, as_text, parse_waves, reaches
 
 LATEST = "latest"
 EVERYTHING = Selection()
@@ -74,6 +74,7 @@ def plan_rollout(
         template=template,
         revision=target,
         selection=selection.as_json(),
+        waves_asked=as_text(schedule.waves),
         soak_seconds=schedule.soak_seconds,
         gate=schedule.gate.as_json() if schedule.gate else None,
         on_failure=schedule.on_failure,

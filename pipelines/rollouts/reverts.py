@@ -3,7 +3,7 @@
 from django.db import transaction
 
 from accounts.actors import Actor
-from accounts.errors import Conflict
+from accounts.errors import Conflict, Detail
 from accounts.preconditions import require_unchanged
 from integrations.models import Revision
 from pipelines.models import Outcome, Rollout, RolloutState, RolloutTarget
@@ -13,6 +13,8 @@ from pipelines.rollouts.readiness import unready_targets
 from pipelines.rollouts.sql import as_json, run, sql
 from pipelines.rollouts.targets import as_reasons, refusals, tell_planner_of, write_outcomes
 
+NAMED = 20  # how many pins a refusal looks at for its reasons
+
 # A pin that was removed, or that somebody moved on, is superseded: whoever did that knew what they wanted.
 _WRITE = """
     INSERT INTO pipelines_rollouttarget (rollout_id, position, pipeline_id, pin_id, pin_row_version, enabled,
@@ -20,7 +22,7 @@ _WRITE = """
     SELECT {rollout}, target.position, target.pipeline_id, target.pin_id,
         coalesce(pin.row_version, target.pin_row_version + 1), coalesce(pin.enabled, target.enabled),
         target.to_revision_id, target.from_revision_id,
-        CASE WHEN pin.revision_id = target.to_revision_id THEN 'moves' ELSE 'superseded' END, {nothing}, FALSE
+        CASE WHEN pin.revision_id = target.to_revision_id AND NOT target.detached THEN 'moves' ELSE 'superseded' END, {nothing}, FALSE
     FROM ({moved}) target LEFT JOIN pipelines_pin pin ON pin.id = target.pin_id
 """
 
@@ -48,7 +50,7 @@ def take_back(actor: Actor, original: Rollout, reason: str) -> Rollout:
     revert = _plan(actor, original)
     if not revert.wave_count:
         message = "Nothing can be taken back: every pin has been moved on since, or could not run its earlier revision."
-        raise Conflict(message, code="NOTHING_MOVES")
+        raise Conflict(message, _obstacles(revert), code="NOTHING_MOVES")
     return begin(actor, revert)
 
 
@@ -57,7 +59,8 @@ def _plan(actor: Actor, original: Rollout) -> Rollout:
         organisation_id=original.organisation_id, template=original.template, reverts=original, **Rollout.facts(actor)
     )
     moved = RolloutTarget.objects.filter(rollout=original, outcome=Outcome.MOVES).between(0, applied_upper(original))
-    facts = ("position", "pipeline_id", "pin_id", "pin_row_version", "enabled", "from_revision_id", "to_revision_id")
+    pin = ("pipeline_id", "pin_id", "pin_row_version", "enabled", "detached")
+    facts = ("position", "from_revision_id", "to_revision_id", *pin)
     tell_planner_of(run(sql(_WRITE, rollout=revert.pk, moved=moved.values(*facts), nothing=as_json([]))))
     _settle(revert)
     complete_plan(revert, AT_ONCE)
@@ -78,3 +81,10 @@ def _settle(revert: Rollout) -> None:
             blocked = ((subject, problems) for subject, problems in chunk if subject.enabled)
             told = ((subject, Outcome.REVERT_BLOCKED, as_reasons(problems)) for subject, problems in blocked)
             write_outcomes(revert, told)
+
+
+def _obstacles(revert: Rollout) -> list[Detail]:
+    """Why pins cannot go back, each reason once."""
+    blocked = RolloutTarget.objects.filter(rollout=revert, outcome=Outcome.REVERT_BLOCKED).order_by("position")
+    reasons = {reason["message"]: reason["code"] for target in blocked[:NAMED] for reason in target.reasons}
+    return [Detail("id", code, message) for message, code in reasons.items()]

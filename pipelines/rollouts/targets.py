@@ -23,6 +23,11 @@ SKIPPED = {
     "disabled": "The integration is disabled; include_disabled takes it along.",
     "not_sampled": "It is not in the share of pipelines that was asked for.",
 }
+DISABLED = Detail(
+    "pipeline_id",
+    "disabled_pipeline",
+    "The pipeline is disabled: enable it, or take it along with include_disabled.",
+)
 CHANGES = {
     "changed": "its integration has been changed.",
     "new": "it belongs to the selection now.",
@@ -243,8 +248,7 @@ def _problems(targets: Sequence[RolloutTarget], revision: Revision) -> dict[int,
 
 def _obstacles(target: RolloutTarget, selection: Selection) -> Iterator[Detail]:
     if not target.pipeline.enabled and not selection.include_disabled:
-        message = "The pipeline is disabled: enable it, or take it along with include_disabled."
-        yield Detail("pipeline_id", "disabled_pipeline", message)
+        yield DISABLED
     if target.busy:  # type: ignore[attr-defined]  # annotated by `_blocked`, which the stubs forget
         message = "Another rollout of this template is moving it: wait for its end, or abort it."
         yield Detail("pipeline_id", "in_another_rollout", message)

@@ -40,6 +40,11 @@ def parse_waves(text: str, field: str = "waves") -> tuple[Step, ...]:
     return steps
 
 
+def as_text(steps: Sequence[Step]) -> str:
+    """As `parse_waves` reads it."""
+    return ",".join(f"{step.amount}{'%' if step.is_percent else ''}" for step in steps)
+
+
 def reaches(steps: Sequence[Step], total: int) -> list[int]:
     """After how many pipelines each wave ends; waves that would add nothing are left out."""
     ends = [step.reach(total) for step in steps]

@@ -92,7 +92,9 @@ def work_through(stop: Stopping, *, told: Callable[[Rollout], None] = lambda _: 
 def _take_step(rollout_id: str, failed: set[str], told: Callable[[Rollout], None]) -> bool:
     try:
         rollout = advance_if_free(rollout_id)
-    except DatabaseError:
+    except InterfaceError:
+        raise  # there is no connection to try the others on
+    except Exception:  # whatever is wrong with one rollout, the others go on
         logger.exception("A step of the rollout %s failed. It is tried again.", rollout_id)
         failed.add(rollout_id)
         return False

@@ -27,9 +27,9 @@ from pipelines.rollouts.plans import plan_rollout
 from pipelines.rollouts.selection import Selection
 from tests.benchmarks.conftest import ROWS
 from tests.factories import PipelineFactory, TemplateFactory, revision_of, system, wishes
+from tests.pipelines.rollouts.crowds import build_fleet, start
+from tests.pipelines.rollouts.terminals import ROOT, environment, in_pipes
 from tests.queries import assert_same_queries, count_queries
-from tests.rollouts.crowds import build_fleet, start
-from tests.rollouts.terminals import ROOT, environment, in_pipes
 
 QUIET_SECONDS = 10.0
 MOST_TIMES_QUIET = 3.0

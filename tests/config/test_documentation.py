@@ -56,7 +56,10 @@ def test_a_living_process_says_so(client: Client) -> None:
 
 def test_a_ready_process_says_what_it_has_looked_at(client: Client, db: None) -> None:
     answer = client.get("/readyz")
-    assert (answer.status_code, answer.json()) == (200, {"status": "ok", "database": "ok", "key_ring": "ok"})
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"status": "ok", "database": "ok", "key_ring": "ok", "secrets": "ok"},
+    )
 
 
 @pytest.fixture
@@ -72,7 +75,7 @@ def gone(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_process_whose_database_is_gone_lives_and_is_not_ready(client: Client, gone: None) -> None:
     answer = client.get("/readyz")
     assert answer.status_code == 503
-    assert answer.json() == {"status": "unavailable", "database": "unreachable", "key_ring": "ok"}
+    assert answer.json() == {"status": "unavailable", "database": "unreachable", "key_ring": "ok", "secrets": "unknown"}
     assert client.get("/livez").status_code == 200
 
 

@@ -118,7 +118,7 @@ def test_a_database_without_its_tables_is_503_and_not_a_fault(served: Served) ->
     assert (*code(answer), answer[1]["Retry-After"]) == (503, "UNAVAILABLE", "1")
     assert ask(served, "GET", "/readyz")[::2] == (
         503,
-        {"status": "unavailable", "database": "migrations pending", "key_ring": "ok"},
+        {"status": "unavailable", "database": "migrations pending", "key_ring": "ok", "secrets": "unknown"},
     )
     assert ask(served, "GET", "/livez")[::2] == (200, {"status": "ok"})
 

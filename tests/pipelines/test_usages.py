@@ -15,8 +15,8 @@ from pipelines.rollouts.driving import advance
 from pipelines.usages import remove_template
 from tests.clients import Api
 from tests.factories import PinFactory, PipelineFactory, TemplateFactory, revision_of, system
+from tests.pipelines.rollouts.rest_fleets import fleet
 from tests.queries import assert_same_queries, count_queries
-from tests.rollouts.rest_fleets import fleet
 
 
 def test_usages_tell_every_pin_of_this_very_revision_oldest_first(viewer: Api, organisation: Organisation) -> None:

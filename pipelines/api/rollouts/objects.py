@@ -35,6 +35,10 @@ REASONS = {
 class RolloutWaveObject(serializers.ModelSerializer[RolloutWave]):
     """One step: `size` is how many were planned to move in it, `moved` how many did; null until it is applied."""
 
+    # Declared, because what a model's integer may be differs from database to database.
+    number = serializers.IntegerField(min_value=1)
+    size = serializers.IntegerField(min_value=0)
+    moved = serializers.IntegerField(min_value=0, allow_null=True)
     version = serializers.IntegerField(source="version.number", allow_null=True, default=None)
     verdict = serializers.SerializerMethodField()
 

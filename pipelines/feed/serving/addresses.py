@@ -32,6 +32,11 @@ def is_pipeline(path: str) -> bool:
     return name != path and name != "" and "/" not in name
 
 
+def route_of(path: str) -> str:
+    """The address of a read without what it names: for counting."""
+    return f"{PIPELINE}{{name}}" if is_pipeline(path) else path
+
+
 def require_no_query(scope: Mapping[str, Any]) -> None:
     """Raises Malformed."""
     _query(scope, ())

@@ -46,6 +46,16 @@ class Answer(NamedTuple):
     body: bytes
 
 
+class Standing(NamedTuple):
+    """How the feed of this process is doing: streams and snapshots under way, and for how long memory was not compared with the database.
+
+    The age is None where nothing has been read yet, since then nothing is kept.
+    """
+
+    streams: int
+    age: float | None
+
+
 class Feed:
     """One for a process. `refuse` says how a refusal or a fault is answered, as everywhere else."""
 
@@ -76,6 +86,9 @@ class Feed:
             await send(entry.body)
         else:
             await self._answer(scope, receive, send, bearer, seen)
+
+    def standing(self) -> Standing:
+        return Standing(sum(reader.open for reader in self._memory.readers.values()), self._watcher.age)
 
     def end_streams(self) -> None:
         """Each after what it is being sent just now; new ones end at once."""

@@ -61,6 +61,11 @@ class Watcher:
         self._answers = True
         self._tasks: list[asyncio.Task[None]] = []
 
+    @property
+    def age(self) -> float | None:
+        """Seconds since memory was last compared with the database; None before the first time."""
+        return monotonic() - (self.fresh_until - STALE_AFTER) if self.fresh_until else None
+
     async def ready(self) -> None:
         """Start on first use, and see that memory may be believed. Raises Unavailable."""
         if not self._tasks:

@@ -60,12 +60,10 @@ class Command(ForegroundCommand):
         gate = parser.add_argument_group("gate after each wave, by what processors report (default: none)")
         gate.add_argument("--max-failure-ratio", type=float, metavar="RATIO", help="At most this share may fail: 0.02.")
         gate.add_argument("--max-increase", type=float, metavar="RATIO", help="At most so much more than before: 0.01.")
-        gate.add_argument(
-            "--min-events", type=int, default=1, metavar="N", help="Fewer events say nothing; default: 1."
-        )
-        gate.add_argument("--patience", default="30m", metavar="TIME", help="How long to wait for them; default: 30m.")
-        gate.add_argument("--on-failure", choices=OnFailure.values, default=OnFailure.PAUSE.value)
-        gate.add_argument("--on-inconclusive", choices=OnInconclusive.values, default=OnInconclusive.PAUSE.value)
+        gate.add_argument("--min-events", type=int, metavar="N", help="Fewer events say nothing; default: 1.")
+        gate.add_argument("--patience", metavar="TIME", help="How long to wait for them; default: 30m.")
+        gate.add_argument("--on-failure", choices=OnFailure.values, help="Default: pause.")
+        gate.add_argument("--on-inconclusive", choices=OnInconclusive.values, help="Default: pause.")
         doing = parser.add_mutually_exclusive_group()
         doing.add_argument("--dry-run", action="store_true", help="Only show the plan; nothing is kept.")
         doing.add_argument(
@@ -109,8 +107,8 @@ class Command(ForegroundCommand):
                 waves=parse_waves(options["waves"], "--waves"),
                 soak_seconds=parse_duration(options["soak"], "--soak"),
                 gate=_gate(options),
-                on_failure=OnFailure(options["on_failure"]),
-                on_inconclusive=OnInconclusive(options["on_inconclusive"]),
+                on_failure=OnFailure(options["on_failure"] or OnFailure.PAUSE),
+                on_inconclusive=OnInconclusive(options["on_inconclusive"] or OnInconclusive.PAUSE),
             ),
         )
 
@@ -221,11 +219,16 @@ def _label(text: str) -> tuple[str, str]:
 
 
 def _gate(options: dict[str, Any]) -> Gate | None:
-    if options["max_failure_ratio"] is None and options["max_increase"] is None:
+    """None where nothing is asked of it. Raises Invalid for options that would mean nothing without a limit."""
+    limits = {name: options[name] for name in ("max_failure_ratio", "max_increase") if options[name] is not None}
+    others = [name for name in ("min_events", "patience", "on_failure", "on_inconclusive") if options[name] is not None]
+    if not limits:
+        if others:
+            message = "Give --max-failure-ratio, --max-increase or both: without them there is no gate."
+            raise Invalid.because(f"--{others[0].replace('_', '-')}", "no_gate", message)
         return None
     return Gate(
-        max_failure_ratio=options["max_failure_ratio"],
-        max_increase=options["max_increase"],
-        min_events=options["min_events"],
-        patience_seconds=parse_duration(options["patience"], "--patience"),
+        **limits,
+        min_events=1 if options["min_events"] is None else options["min_events"],
+        patience_seconds=parse_duration(options["patience"] or "30m", "--patience"),
     )

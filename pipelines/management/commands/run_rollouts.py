@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from pipelines.keys import refuse_to_start_without
 from pipelines.management.rollouts import as_json_line
 from pipelines.models import Rollout
 from pipelines.rollouts.worker import Stop, work, work_through
@@ -22,6 +23,7 @@ class Command(BaseCommand):
         parser.add_argument("--format", choices=["text", "json"], default="text", help="json: a rollout on each line.")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        refuse_to_start_without()
         stop = Stop()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stop.set())

@@ -15,10 +15,10 @@ from pipelines.rollouts.progress import count_targets
 from pipelines.rollouts.reverts import revert_rollout
 from pipelines.rollouts.worker import forget_old_plans, work_through
 from tests.factories import actor_of, system, wishes
+from tests.pipelines.rollouts.fleets import GA4, Fleet, fleet_of, in_waves
+from tests.pipelines.rollouts.refusals import refusing_history_of
 from tests.pipelines.test_concurrency import together
 from tests.pipelines.traces import kept
-from tests.rollouts.fleets import GA4, Fleet, fleet_of, in_waves
-from tests.rollouts.refusals import refusing_history_of
 
 Action = Callable[..., Any]
 ACTIONS: dict[str, Action] = {
@@ -136,6 +136,15 @@ def test_waves_are_applied_in_the_name_of_who_started_or_resumed_it(
         ("rollout.wave_applied", "admin@acme.example"),
         ("rollout.done", "admin@acme.example"),
     ]
+
+
+def test_skipping_a_gate_that_is_not_there_says_nothing_and_keeps_the_soak(organisation: Organisation) -> None:
+    fleet = fleet_of(2, organisation)
+    rollout = advance(fleet.start(fleet.plan(schedule=in_waves("1,100%", soak_seconds=3600))).pk)
+    pause_rollout(actor=fleet.actor, rollout_id=rollout.pk)
+    resume_rollout(actor=fleet.actor, rollout_id=rollout.pk, skip_gate=True)
+    assert advance(rollout.pk).waves_applied == 1
+    assert rollout.waves.get(number=1).verdict == ""
 
 
 def test_a_template_has_one_active_rollout(organisation: Organisation) -> None:

@@ -14,8 +14,8 @@ from pipelines.preflight import problems_on
 from pipelines.rollouts.readiness import ready_pipelines, unready_targets
 from pipelines.rollouts.sql import rows, sql
 from tests.factories import TemplateFactory, wishes
+from tests.pipelines.rollouts.fleets import Fleet, fleet_of
 from tests.queries import count_queries
-from tests.rollouts.fleets import Fleet, fleet_of
 
 TYPED: dict[str, Any] = {
     "url": "https://{{pipeline_param.host}}/{{pipeline_param.path}}",

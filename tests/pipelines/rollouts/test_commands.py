@@ -26,8 +26,8 @@ from pipelines.rollouts.driving import advance
 from pipelines.rollouts.lifecycle import pause_rollout
 from pipelines.rollouts.plans import plan_rollout
 from tests.factories import PinFactory, TemplateFactory, system
+from tests.pipelines.rollouts.crowds import build_fleet, standing_of, start
 from tests.queries import assert_same_queries, count_queries
-from tests.rollouts.crowds import build_fleet, standing_of, start
 
 TABLES = (Rollout, RolloutWave, RolloutTarget, Pin, Pipeline, HistoryEntry, ConfigurationVersion, AuditEntry)
 OPERATOR = "ops@host-1"

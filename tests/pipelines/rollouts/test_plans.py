@@ -15,8 +15,8 @@ from pipelines.rollouts.plans import plan_counts, plan_rollout
 from pipelines.rollouts.progress import paths_of
 from pipelines.rollouts.selection import Selection
 from tests.factories import PipelineFactory, TemplateFactory, system, wishes
+from tests.pipelines.rollouts.fleets import GA4, fleet_of, in_waves, outcomes
 from tests.pipelines.traces import kept
-from tests.rollouts.fleets import GA4, fleet_of, in_waves, outcomes
 
 
 def test_a_plan_says_of_every_pipeline_what_would_happen_to_it(organisation: Organisation) -> None:

@@ -11,8 +11,8 @@ from pipelines.rollouts.driving import advance
 from pipelines.rollouts.selection import MAX_NAMED
 from tests.clients import Api
 from tests.factories import PinFactory, PipelineFactory, TemplateFactory, revision_of, system
+from tests.pipelines.rollouts.rest_fleets import Fleet, fleet, kept
 from tests.pipelines.traces import refusal
-from tests.rollouts.rest_fleets import Fleet, fleet, kept
 
 UNREADABLE: list[tuple[dict[str, Any], str, str]] = [
     ({"revision_id": True}, "revision_id", "wrong_type"),

@@ -16,9 +16,9 @@ from pipelines.models import Pin, Pipeline, Rollout
 from pipelines.pins import update_pin
 from pipelines.rollouts.lifecycle import abort_rollout, pause_rollout
 from tests.factories import system
+from tests.pipelines.rollouts.crowds import build_fleet, somebody_waits_for_us, standing_of, start
+from tests.pipelines.rollouts.terminals import Terminal, in_pipes, in_terminal, line_of, run_piped
 from tests.pipelines.test_concurrency import assert_consistent
-from tests.rollouts.crowds import build_fleet, somebody_waits_for_us, standing_of, start
-from tests.rollouts.terminals import Terminal, in_pipes, in_terminal, line_of, run_piped
 
 OPERATOR = f"{getpass.getuser()}@{socket.gethostname()}"
 

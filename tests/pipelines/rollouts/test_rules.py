@@ -10,7 +10,7 @@ from pipelines.models import Rollout
 from pipelines.rollouts.driving import advance
 from pipelines.rollouts.lifecycle import abort_rollout, pause_rollout
 from tests.committed import rows_of
-from tests.rollouts.fleets import Fleet, fleet_of, in_waves
+from tests.pipelines.rollouts.fleets import Fleet, fleet_of, in_waves
 
 TABLES = ["pipelines_rollout", "pipelines_rolloutwave", "pipelines_rollouttarget"]
 
@@ -82,7 +82,16 @@ def test_a_template_never_has_two_active_rollouts(fleet: Fleet, running: Rollout
 
 @pytest.mark.parametrize(
     "change",
-    ["plan_hash = 'x'", "wave_count = 9", "soak_seconds = 1", "on_failure = 'rollback'", "template_id = 'tmpl_x'"],
+    [
+        "plan_hash = 'x'",
+        "wave_count = 9",
+        "soak_seconds = 1",
+        "gate = '{}'",
+        "selection = '{}'",
+        "waves_asked = '1,100%%'",
+        "on_failure = 'rollback'",
+        "template_id = 'tmpl_x'",
+    ],
 )
 def test_a_plan_never_changes(fleet: Fleet, change: str) -> None:
     plan = fleet.plan()
@@ -126,6 +135,25 @@ def test_a_wave_that_was_applied_never_changes(running: Rollout, change: str) ->
 def test_what_was_started_is_kept(running: Rollout, table: str) -> None:
     column = "id" if table == "pipelines_rollout" else "rollout_id"
     assert_refused(f"DELETE FROM {table} WHERE {column} = %s", [running.pk], "never started can be deleted")
+
+
+def test_what_was_started_gets_no_more_waves_and_pipelines(running: Rollout) -> None:
+    wave = "INSERT INTO pipelines_rolloutwave (rollout_id, number, upper, size, verdict, verdict_reason) VALUES (%s, 9, 9, 9, '', '')"
+    assert_refused(wave, [running.pk], "gets no further waves")
+    target = (
+        "INSERT INTO pipelines_rollouttarget (rollout_id, position, pipeline_id, pin_id, pin_row_version, enabled, "
+        "from_revision_id, to_revision_id, outcome, reasons, detached) SELECT rollout_id, position + 100, pipeline_id, "
+        "pin_id, pin_row_version, enabled, from_revision_id, to_revision_id, outcome, reasons, detached "
+        "FROM pipelines_rollouttarget WHERE rollout_id = %s"
+    )
+    assert_refused(target, [running.pk], "gets no further waves")
+
+
+def test_nothing_is_counted_or_done_that_was_not_applied(running: Rollout) -> None:
+    sql = "UPDATE pipelines_rollout SET waves_applied = 2 WHERE id = %s"
+    assert_refused(sql, [running.pk], "applied one by one")
+    done = "UPDATE pipelines_rollout SET state = 'done', next_at = NULL WHERE id = %s"
+    assert_refused(done, [running.pk], "when all of its waves")
 
 
 def test_a_rollout_begins_as_a_plan_of_its_own_organisation(

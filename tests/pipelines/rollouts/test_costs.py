@@ -2,8 +2,8 @@
 
 from pipelines.rollouts.driving import advance
 from tests.factories import OrganisationFactory
+from tests.pipelines.rollouts.crowds import build_fleet, standing_of, start
 from tests.queries import assert_same_queries, count_queries
-from tests.rollouts.crowds import build_fleet, standing_of, start
 
 
 def test_a_wave_takes_the_same_statements_for_ten_pins_as_for_ten_thousand(db: None) -> None:

@@ -6,15 +6,17 @@ from accounts.errors import Conflict
 from accounts.models import AuditEntry, Organisation
 from integrations.models import Status
 from integrations.revisions import set_status
+from integrations.templates import update_template
 from pipelines.models import HistoryEntry, Pin, Rollout, RolloutTarget
 from pipelines.parameters import change_parameters
 from pipelines.pins import remove_pin
 from pipelines.rollouts.driving import advance
+from pipelines.rollouts.progress import targets_of
 from pipelines.rollouts.reverts import revert_rollout
 from tests.factories import wishes
+from tests.pipelines.rollouts.fleets import GA4, Fleet, fleet_of, in_waves
+from tests.pipelines.rollouts.test_moving import EVERYBODY, standing
 from tests.pipelines.traces import kept, version_of
-from tests.rollouts.fleets import GA4, Fleet, fleet_of, in_waves
-from tests.rollouts.test_moving import EVERYBODY, standing
 
 
 def revert(fleet: Fleet, rollout: Rollout) -> Rollout:
@@ -44,6 +46,31 @@ def test_what_somebody_moved_on_is_superseded_and_left_alone(organisation: Organ
     remove_pin(actor=fleet.actor, pipeline_id=gone.pipeline_id, pin_id=gone.pk)
     back = revert(fleet, rollout)
     assert (standing(back), fleet.numbers()) == ({"moved": 1, "superseded": 2}, [3, 1])
+
+
+def test_a_pin_that_somebody_else_moved_during_the_rollout_is_not_taken_back(organisation: Organisation) -> None:
+    """The rollout never moved it, though it stands where the rollout would have put it."""
+    fleet = fleet_of(2, organisation)
+    rollout = advance(fleet.start(fleet.plan(schedule=in_waves("1,100%"))).pk)
+    waiting = targets_of(rollout, "waiting").get()
+    by_hand = next(pin for pin in fleet.pins if pin.pk == waiting.pin_id)
+    fleet.change(by_hand, revision_id=fleet.revision(2).pk)
+    assert standing(advance(rollout.pk)) == {"moved": 1, "detached": 1}
+    back = revert(fleet, rollout)
+    assert standing(back) == {"moved": 1, "superseded": 1}
+    by_hand.refresh_from_db()
+    assert by_hand.revision_id == fleet.revision(2).pk
+
+
+def test_why_nothing_can_be_taken_back_is_told(organisation: Organisation) -> None:
+    fleet = fleet_of(2, organisation)
+    rollout = fleet.run()
+    update_template(actor=fleet.actor, template_id=fleet.template.pk, archived=True)
+    with pytest.raises(Conflict) as caught:
+        revert_rollout(actor=fleet.actor, rollout_id=rollout.pk)
+    assert [(detail.code, detail.message) for detail in caught.value.details] == [
+        ("archived", "The template is archived: unarchive it first.")
+    ]
 
 
 def test_a_pin_that_was_only_turned_off_goes_back_and_stays_off(organisation: Organisation) -> None:

@@ -6,7 +6,7 @@ from accounts.models import AuditEntry, Organisation
 from pipelines.models import Rollout
 from tests.accounts.threads import side_by_side
 from tests.clients import Api
-from tests.rollouts.rest_fleets import Fleet, fleet, kept, timeless
+from tests.pipelines.rollouts.rest_fleets import Fleet, fleet, kept, timeless
 
 KEY = "0b2b1c5e-6d5a-4b0e-9a53-7f4f6a0f1c11"
 MADE = {"id": "", "plan_hash": "", "created_at": "", "started_at": ""}  # a dry run makes others

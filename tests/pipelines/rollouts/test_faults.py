@@ -19,12 +19,12 @@ from pipelines.pins import update_pin
 from pipelines.rollouts.driving import advance
 from pipelines.rollouts.lifecycle import pause_rollout
 from tests.factories import OrganisationFactory, system
+from tests.pipelines.rollouts.crashes import CrashingServer, connected_to, crashing_server
+from tests.pipelines.rollouts.crowds import build_fleet, moves_of, standing_of, start
+from tests.pipelines.rollouts.terminals import in_pipes, line_of, run_piped
+from tests.pipelines.rollouts.watching import watching
 from tests.pipelines.test_concurrency import assert_consistent, together
 from tests.postgresql import Unavailable
-from tests.rollouts.crashes import CrashingServer, connected_to, crashing_server
-from tests.rollouts.crowds import build_fleet, moves_of, standing_of, start
-from tests.rollouts.terminals import in_pipes, line_of, run_piped
-from tests.rollouts.watching import watching
 
 FLEET = 100
 TWENTY_WAVES = ",".join(f"{percent}%" for percent in range(5, 101, 5))

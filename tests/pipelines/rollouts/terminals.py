@@ -14,7 +14,7 @@ from typing import IO
 
 from tests.environment import ENVIRONMENT
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PATIENCE = 60.0
 TERMINAL = {"COLUMNS": "200", "LINES": "50", "TERM": "xterm-256color"}
 PRODUCTION = {"DEBUG": "false", "ALLOWED_HOSTS": "localhost"}  # where no check of ours has anything to warn of

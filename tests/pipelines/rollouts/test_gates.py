@@ -19,7 +19,7 @@ from pipelines.rollouts.plans import Schedule
 from pipelines.rollouts.progress import count_targets
 from pipelines.rollouts.waves import parse_waves
 from pipelines.rollouts.worker import work_through
-from tests.rollouts.fleets import Fleet, fleet_of
+from tests.pipelines.rollouts.fleets import Fleet, fleet_of
 
 NOW = datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)
 RATIO = Gate(max_failure_ratio=0.02, min_events=100, patience_seconds=1800)
@@ -49,6 +49,7 @@ INCREASE = Gate(max_increase=0.01, min_events=100, patience_seconds=1800)
             "inconclusive",
             "9 events were reported in the hour before the wave, and it takes 100 to judge.",
         ),
+        (INCREASE, (97, 3), (96, 4), "pass", "4 of 100 events failed (4.00%), 3.00% before the wave."),
         (Gate(max_failure_ratio=0.5, max_increase=0.1), (1, 0), (6, 4), "fail", None),
         (Gate(max_failure_ratio=0.5, max_increase=0.4), (1, 0), (6, 4), "pass", None),
         (Gate(max_failure_ratio=0.3, max_increase=0.4), (1, 0), (6, 4), "fail", None),
@@ -110,6 +111,27 @@ class Watched:
             failed=failed,
         )
 
+    def refuse(self, claim: str, number: int, seen_ago: int = 0) -> None:
+        """What one instance, seen so many seconds ago, says of the first pin that moved and one of its revisions."""
+        token, _ = issue_token(actor=self.fleet.actor, name="edge", scope=Role.PROCESSOR)
+        processor = Processor.objects.create(
+            organisation=self.fleet.organisation,
+            token=token,
+            instance="edge-1",
+            run="r",
+            sequence=1,
+            last_seen_at=self.clock_now() - timedelta(seconds=seen_ago),
+        )
+        RunningPin.objects.create(
+            processor=processor,
+            pipeline=self.moved[0].pipeline,
+            pin_id=self.moved[0].pin_id,
+            claim=claim,
+            revision=self.fleet.revision(number),
+            config_hash="x",
+            reported_at=self.clock_now(),
+        )
+
     def clock_now(self) -> datetime:
         return datetime.now(tz=UTC)
 
@@ -159,6 +181,7 @@ def test_bad_figures_pause_it_at_once(organisation: Organisation, clock: time_ma
         ("rejected", 1, 0, "running"),  # that was about the earlier revision
         ("applied", 2, 0, "running"),
         ("rejected", 2, 3600, "running"),  # that instance is gone
+        ("kept_last_good", 2, 0, "running"),  # it runs the new one, and refused what came later
     ],
 )
 def test_a_processor_that_refuses_the_new_config_fails_the_wave_whatever_the_figures(
@@ -166,20 +189,7 @@ def test_a_processor_that_refuses_the_new_config_fails_the_wave_whatever_the_fig
 ) -> None:
     watched = Watched(organisation, clock, RATIO)
     watched.report(1000, 0)
-    token, _ = issue_token(actor=watched.fleet.actor, name="edge", scope=Role.PROCESSOR)
-    seen = watched.clock_now() - timedelta(seconds=seen_ago)
-    processor = Processor.objects.create(
-        organisation=organisation, token=token, instance="edge-1", run="r", sequence=1, last_seen_at=seen
-    )
-    RunningPin.objects.create(
-        processor=processor,
-        pipeline=watched.moved[0].pipeline,
-        pin_id=watched.moved[0].pin_id,
-        claim=claim,
-        revision=watched.fleet.revision(number),
-        config_hash="x",
-        reported_at=watched.clock_now(),
-    )
+    watched.refuse(claim, number, seen_ago)
     watched.after(10)
     assert watched.rollout.state == state
     if state == "paused":
@@ -282,8 +292,10 @@ def test_a_resumed_rollout_is_watched_anew(organisation: Organisation, clock: ti
     watched.report(0, 100)
     watched.after(60)
     assert watched.rollout.state == "paused"
-    clock.shift(timedelta(minutes=5))
+    clock.shift(timedelta(seconds=5))  # within the minute that holds the failures
     resume_rollout(actor=watched.fleet.actor, rollout_id=watched.rollout.pk)
+    watched.after(25)
+    assert watched.standing == ("running", 1, "")
     watched.report(300, 0)
     watched.after(599)
     assert watched.standing == ("running", 1, "")
@@ -301,6 +313,42 @@ def test_a_person_may_go_on_without_the_gate_and_that_is_kept(
     watched.after(0)
     assert watched.standing == ("running", 2, "overridden")
     assert watched.rollout.waves.get(number=1).verdict_reason == "tests went on without the gate."
+
+
+def test_a_wave_of_which_nothing_was_left_to_move_is_not_waited_for(
+    organisation: Organisation, clock: time_machine.Traveller
+) -> None:
+    watched = Watched(organisation, clock, RATIO)
+    for target in RolloutTarget.objects.filter(rollout=watched.rollout, position__gt=2):
+        watched.fleet.change(Pin.objects.get(pk=target.pin_id), enabled=False)
+    watched.report(200, 0)
+    watched.after(600)
+    assert watched.standing == ("done", 2, "pass")
+    assert watched.rollout.waves.get(number=2).moved == 0
+
+
+def test_what_the_pins_delivered_before_is_asked_once(
+    organisation: Organisation, clock: time_machine.Traveller
+) -> None:
+    watched = Watched(organisation, clock, INCREASE)
+    watched.report(90, 10, number=1, minutes_ago=30)
+    watched.after(10)
+    watched.report(9000, 0, number=1, minutes_ago=20)
+    watched.after(10)
+    wave = watched.rollout.waves.get(number=1)
+    assert (wave.delivered_before, wave.failed_before) == (90, 10)
+
+
+def test_a_refusal_of_a_pin_that_somebody_moved_on_is_not_the_rollouts(
+    organisation: Organisation, clock: time_machine.Traveller
+) -> None:
+    watched = Watched(organisation, clock, RATIO)
+    watched.report(1000, 0)
+    pin = Pin.objects.get(pk=watched.moved[0].pin_id)
+    watched.fleet.change(pin, enabled=False)
+    watched.refuse("kept_last_good", 1)
+    watched.after(10)
+    assert watched.rollout.state == "running"
 
 
 def test_without_a_gate_figures_do_not_matter(organisation: Organisation) -> None:

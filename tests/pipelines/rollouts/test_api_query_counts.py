@@ -8,8 +8,8 @@ import pytest
 from accounts.models import Organisation
 from pipelines.rollouts.driving import advance
 from tests.clients import Api
+from tests.pipelines.rollouts.rest_fleets import Fleet, fleet
 from tests.queries import Queries, assert_same_queries, count_queries
-from tests.rollouts.rest_fleets import Fleet, fleet
 
 SIZES = (2, 12)
 READS = {"show a plan": 6, "targets of a plan": 4, "show": 7, "targets": 4, "targets that wait": 4, "usages": 7}

@@ -9,7 +9,7 @@ import pytest
 from accounts.models import Organisation
 from tests.clients import Api
 from tests.conftest import Cast
-from tests.rollouts.rest_fleets import Fleet, fleet, kept
+from tests.pipelines.rollouts.rest_fleets import Fleet, fleet, kept
 
 READS = {"viewer": 200, "editor": 200, "admin": 200, "stranger": 404, "processor": 403, "nobody": 401}
 WRITES = {**READS, "viewer": 403}

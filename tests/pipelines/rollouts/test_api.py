@@ -13,7 +13,7 @@ from pipelines.rollouts.driving import advance
 from pipelines.rollouts.progress import count_targets
 from tests.clients import Api
 from tests.factories import system
-from tests.rollouts.rest_fleets import AFTER, HIDDEN, Fleet, fleet, kept, timeless
+from tests.pipelines.rollouts.rest_fleets import AFTER, HIDDEN, Fleet, fleet, kept, timeless
 
 UNAPPLIED = {"moved": None, "applied_at": None, "version": None, "verdict": None, "verdict_reason": ""}
 COUNTS = dict.fromkeys(
