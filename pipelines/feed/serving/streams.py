@@ -7,6 +7,7 @@ from pipelines.feed.reading import Head
 from pipelines.feed.serving.memory import NO_STORE, Message, Organisation, Reader, Receive, Send
 
 PATIENCE = 20.0  # seconds in which a client has to take what it is sent
+SLACK = 0.01  # seconds, since event loops may count in whole milliseconds and wake early
 NOT_TOLD = Head("", -1)
 RETRY: Message = {"type": "http.response.body", "body": b"retry: 2000\n\n", "more_body": True}
 BEAT: Message = {"type": "http.response.body", "body": b": beat\n\n", "more_body": True}
@@ -54,7 +55,7 @@ class Streams:
         head = organisation.head
         if told != head:
             await stream.send(_event(organisation))
-        elif not await stream.woken(min(self._heartbeat, stream.reader.expires_at - time())):
+        elif not await stream.woken(min(self._heartbeat, stream.reader.expires_at - time() + SLACK)):
             await stream.send(BEAT)
         return head
 

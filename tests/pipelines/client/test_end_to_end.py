@@ -155,14 +155,28 @@ def test_a_token_that_is_revoked_leaves_what_runs(operator: Operator, connect: C
         assert runs(client, meta.pipeline) == {meta.pk: 1}
 
 
-def test_a_new_epoch_is_followed(operator: Operator, connect: Connect, meta: Pin) -> None:
+def test_a_new_epoch_is_followed(operator: Operator, connect: Connect, meta: Pin, ga4: Pin) -> None:
     with connect(poll_seconds=0.5) as client:
         followed(client)
         ConfigurationHead.objects.update(epoch="ep_after_a_restore")
         operator.send("PUT", f"pipelines/{meta.pipeline_id}/integrations/{meta.pk}", {"enabled": False})
         until(lambda: client.status.epoch == "ep_after_a_restore")
-        until(lambda: runs(client, meta.pipeline) == {})
-        assert client.status.trouble == ""
+        until(lambda: runs(client, meta.pipeline) == {ga4.pk: 1})
+        assert (client.status.trouble, client.status.held) == ("", 0)
+
+
+def test_a_backup_from_before_the_pins_were_made_ends_nothing_until_somebody_changes_them(
+    operator: Operator, connect: Connect, meta: Pin
+) -> None:
+    with connect(poll_seconds=0.5) as client:
+        followed(client)
+        Pin.objects.filter(pk=meta.pk).update(enabled=False)  # unseen by the feed, as what a backup has not
+        ConfigurationHead.objects.update(epoch="ep_after_a_restore")
+        until(lambda: client.status.epoch == "ep_after_a_restore")
+        assert (runs(client, meta.pipeline), client.status.held) == ({meta.pk: 1}, 1)
+        operator.send("PUT", f"pipelines/{meta.pipeline_id}/integrations/{meta.pk}", {"enabled": True})
+        until(lambda: client.status.held == 0)
+        assert runs(client, meta.pipeline) == {meta.pk: 1}
 
 
 def config_of(client: Client, pin: Pin) -> PipelineConfig:

@@ -199,6 +199,45 @@ def test_a_listener_that_is_cut_off_comes_back_and_has_missed_nothing(
         assert stream.version() == 3
 
 
+def test_readers_that_hold_every_clerk_do_not_blind_the_feed_and_no_more_of_them_wait_than_a_moment(
+    postgresql: None, organisation: Organisation, pipeline: Pipeline, reader: FeedReader, feed_server: Served
+) -> None:
+    token, secret = processor_token(organisation)
+    revoked = FeedReader(feed_server, secret)
+    assert [each.pipeline(pipeline.pk).status for each in (reader, revoked)] == [200, 200]
+    time.sleep(CHECK_EVERY + SLACK)  # by then nothing is left that the watcher itself has to read of the pipelines
+    with ThreadPoolExecutor(READERS + 1) as threads:
+        with locked("pipelines_pipeline"):
+            asked = [threads.submit(reader.changes, since=0, limit=limit) for limit in range(1, READERS + 2)]
+            time.sleep(SLACK)
+            revoke_token(actor=system(organisation), token_id=token.pk)
+            assert revoked.comes_to(pipeline.pk, lambda said: said.status != 200).code == (401, "INVALID_TOKEN")
+            [answered], held = wait(asked, PAGE_QUEUE + 5, FIRST_COMPLETED)
+            refused = answered.result()
+            assert (refused.code, refused.headers["Retry-After"]) == ((503, "UNAVAILABLE"), "1")
+            assert refused.body["error"]["message"].startswith("Too many changes")
+            assert reader.pipeline(pipeline.pk).status == 200
+        assert [each.result(timeout=10).status for each in held] == [200] * READERS
+
+
+def test_where_the_database_hangs_memory_is_believed_for_three_seconds_and_no_longer(
+    postgresql: None, organisation: Organisation, pipeline: Pipeline, reader: FeedReader
+) -> None:
+    assert reader.pipeline(pipeline.pk).status == 200
+    with locked("pipelines_configurationhead"):
+        answer = reader.comes_to(pipeline.pk, lambda said: said.status != 200, seconds=STALE_AFTER + 3)
+        assert answer.code == (503, "UNAVAILABLE")
+    assert reader.comes_to(pipeline.pk, lambda said: said.status == 200).body["version"] == 1
+
+
+@contextmanager
+def locked(table: str) -> Generator[None]:
+    """Inside nobody else reads it."""
+    with psycopg.connect(current_database_url()) as outside:
+        outside.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+        yield
+
+
 def test_while_the_database_is_away_memory_answers_for_a_moment_and_then_says_so(
     postgresql: None, organisation: Organisation, pipeline: Pipeline, reader: FeedReader, feed_server: Served
 ) -> None:
@@ -220,44 +259,6 @@ def test_while_the_database_is_away_memory_answers_for_a_moment_and_then_says_so
         assert reader.comes_to(pipeline.pk, is_off, seconds=2).body["version"] == 2
         assert stream.version() == 2
     assert "ga4-secret" not in feed_server.log.read_text()
-
-
-def test_readers_that_hold_every_clerk_do_not_blind_the_feed_and_no_more_of_them_wait_than_a_moment(
-    postgresql: None, organisation: Organisation, pipeline: Pipeline, reader: FeedReader, feed_server: Served
-) -> None:
-    token, secret = processor_token(organisation)
-    revoked = FeedReader(feed_server, secret)
-    assert [each.pipeline(pipeline.pk).status for each in (reader, revoked)] == [200, 200]
-    time.sleep(CHECK_EVERY + SLACK)  # by then nothing is left that the watcher itself has to read of the pipelines
-    with ThreadPoolExecutor(READERS + 1) as threads:
-        with locked("pipelines_pipeline"):
-            asked = [threads.submit(reader.changes, since=0, limit=limit) for limit in range(1, READERS + 2)]
-            time.sleep(SLACK)
-            revoke_token(actor=system(organisation), token_id=token.pk)
-            assert revoked.comes_to(pipeline.pk, lambda said: said.status != 200).code == (401, "INVALID_TOKEN")
-            [answered], held = wait(asked, PAGE_QUEUE + 5, FIRST_COMPLETED)
-            refused = answered.result()
-            assert (refused.code, refused.headers["Retry-After"]) == ((503, "UNAVAILABLE"), "1")
-            assert reader.pipeline(pipeline.pk).status == 200
-        assert [each.result(timeout=10).status for each in held] == [200] * READERS
-
-
-def test_where_the_database_hangs_memory_is_believed_for_three_seconds_and_no_longer(
-    postgresql: None, organisation: Organisation, pipeline: Pipeline, reader: FeedReader
-) -> None:
-    assert reader.pipeline(pipeline.pk).status == 200
-    with locked("pipelines_configurationhead"):
-        answer = reader.comes_to(pipeline.pk, lambda said: said.status != 200, seconds=STALE_AFTER + 3)
-        assert answer.code == (503, "UNAVAILABLE")
-    assert reader.comes_to(pipeline.pk, lambda said: said.status == 200).body["version"] == 1
-
-
-@contextmanager
-def locked(table: str) -> Generator[None]:
-    """Inside nobody else reads it."""
-    with psycopg.connect(current_database_url()) as outside:
-        outside.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
-        yield
 
 
 def _beside() -> dict[str, Any]:
