@@ -6,6 +6,7 @@ from threading import Event
 import pytest
 
 from pipelines.feed.clerks import Clerks
+from tests.loops import run_async
 
 
 def test_who_finds_no_clerk_free_in_time_is_told_so_and_can_ask_again() -> None:
@@ -23,11 +24,11 @@ def test_who_finds_no_clerk_free_in_time_is_told_so_and_can_ask_again() -> None:
         assert await busy
         return await clerks.read("second", lambda: "read", patience=0.05)
 
-    assert asyncio.run(run()) == "read"
+    assert run_async(run()) == "read"
 
 
 def test_a_job_that_has_begun_may_take_longer_than_who_asked_would_wait_for_its_turn() -> None:
     async def run() -> bool:
         return await Clerks(1).read("slow", lambda: Event().wait(0.1), patience=0.05)
 
-    assert asyncio.run(run()) is False
+    assert run_async(run()) is False

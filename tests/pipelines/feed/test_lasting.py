@@ -11,6 +11,7 @@ from pipelines.feed.serving import watching
 from pipelines.feed.serving.listening import listen
 from pipelines.feed.serving.memory import Memory, Reader
 from pipelines.feed.serving.watching import Watcher, for_ever
+from tests.loops import run_async
 
 BROKEN = cast(Reader, None)
 
@@ -35,7 +36,7 @@ def test_a_listener_that_failed_listens_again(committed_db: str, caplog: pytest.
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
-    asyncio.run(run())
+    run_async(run())
     assert heard == [None, None]
     assert caplog.messages == ["What keeps the feed current has failed, and begins again"]
 
@@ -55,5 +56,5 @@ def test_a_watcher_that_failed_watches_again(committed_db: str, caplog: pytest.L
             await watcher.stop()
             clerks.dismiss()
 
-    asyncio.run(run())
+    run_async(run())
     assert set(caplog.messages) == {"What keeps the feed current has failed, and begins again"}

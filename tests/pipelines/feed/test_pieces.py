@@ -16,6 +16,7 @@ from pipelines.feed.serving.pieces import send_pieces
 from pipelines.feed.serving.readers import identify
 from pipelines.feed.serving.watching import CHECK_EVERY, FORGOTTEN_AFTER, Watcher
 from tests.factories import system
+from tests.loops import run_async
 from tests.pipelines.feed.clients import processor_token
 
 
@@ -56,7 +57,7 @@ def test_a_snapshot_of_a_token_that_asked_for_nothing_else_for_long_ends_when_th
             await watcher.stop()
             clerks.dismiss()
 
-    assert asyncio.run(run()) == (1, 0, {})
+    assert run_async(run()) == (1, 0, {})
 
 
 async def idle_reader(memory: Memory, clerks: Clerks, secret: str) -> Reader:

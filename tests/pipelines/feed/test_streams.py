@@ -19,6 +19,7 @@ from pipelines.feed.serving.streams import Streams
 from pipelines.models import ConfigurationHead
 from tests.config.servers import Served, serving
 from tests.factories import PipelineFactory
+from tests.loops import run_async
 from tests.pipelines.feed.clients import FeedReader, processor_token
 
 
@@ -130,7 +131,7 @@ def test_who_does_not_read_is_dropped_and_holds_up_nobody(monkeypatch: pytest.Mo
         await asyncio.wait_for(tasks[1], 2)
         return slow.took, quick.took, left
 
-    slow, quick, left = asyncio.run(run())
+    slow, quick, left = run_async(run())
     assert len(slow) == 3
     assert b"id: ep_a.2000\n" in quick[-2]
     assert left == 1
@@ -144,7 +145,7 @@ def test_a_stream_ends_when_its_token_expires_and_not_with_the_next_heartbeat() 
         await asyncio.wait_for(Streams(heartbeat=30).serve(reader, "", client.receive, client.send), 5)
         return time.monotonic() - began, client.took
 
-    lasted, took = asyncio.run(run())
+    lasted, took = run_async(run())
     assert 0.2 < lasted < 2
     assert took[3:] == [b": beat\n\n", b""]
 
@@ -168,7 +169,7 @@ def test_versions_that_nobody_takes_take_no_memory() -> None:
         await asyncio.wait_for(task, 2)
         return grown
 
-    assert asyncio.run(run()) < 20_000
+    assert run_async(run()) < 20_000
 
 
 def test_who_has_gone_is_forgotten() -> None:
@@ -180,4 +181,4 @@ def test_who_has_gone_is_forgotten() -> None:
         await asyncio.wait_for(task, 2)
         return reader.open, len(reader.organisation.waiting)
 
-    assert asyncio.run(run()) == (0, 0)
+    assert run_async(run()) == (0, 0)
