@@ -260,7 +260,10 @@ def test_what_was_delivered_last_is_told_at_the_end(scripted: Plane) -> None:
         config = here.config("pip_a")
         assert config is not None
         here.count(config.integrations[0], delivered=3, failed=1)
-    assert bodies(scripted)[-1]["deliveries"] == [{"id": "pi_a", "revision_id": "rev_1", "delivered": 3, "failed": 1}]
+    told = [
+        one for body in bodies(scripted) for one in body["deliveries"]
+    ]  # the last report may only say that one was there
+    assert told == [{"id": "pi_a", "revision_id": "rev_1", "delivered": 3, "failed": 1}]
 
 
 def test_reports_that_nobody_takes_disturb_nothing_that_runs(scripted: Plane) -> None:
