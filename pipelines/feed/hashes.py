@@ -20,7 +20,7 @@ def canonical(config: JSON) -> bytes:
     """The one way to write a config as bytes, so that equal configs have equal digests.
 
     JSON as Python's `json.dumps(config, sort_keys=True, separators=(",", ":"))` writes it: ASCII only, every other
-    character as `\\uXXXX` in lower case (a pair of them beyond U+FFFF), keys in the order of their code points, no
+    character as `\\uhhhh` in lower case (a pair of them beyond U+FFFF), keys in the order of their code points, no
     white space, integers in full, other numbers as the shortest decimal that reads back the same (`1.5`, `1e+300`).
     """
     return _encode(config).encode("ascii")

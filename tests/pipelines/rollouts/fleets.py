@@ -17,7 +17,6 @@ from pipelines.rollouts.waves import parse_waves
 from tests.factories import PinFactory, PipelineFactory, TemplateFactory, revision_of, system, wishes
 
 GA4 = {"measurement_id": "{{pipeline_param.ga4}}", "api_secret": "s"}
-PLAIN = {"url": "https://hooks.example.com/events"}
 
 
 @dataclass
