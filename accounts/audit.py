@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from accounts.actors import Actor
 from accounts.models import AuditEntry
+from accounts.statements import insert
 
 
 class Resource(Protocol):
@@ -22,9 +23,9 @@ def record(
     resource: Resource,
     label: str,
     changes: Mapping[str, tuple[Any, Any]] | None = None,
-) -> AuditEntry:
+) -> None:
     """Append one entry; `changes` maps a field to (old, new), secrets already masked by whoever knows them."""
-    return AuditEntry.objects.create(
+    entry = AuditEntry(
         organisation_id=actor.organisation_id,
         action=action,
         resource_type=resource_type,
@@ -34,6 +35,7 @@ def record(
         ip_address=actor.ip_address,
         **AuditEntry.facts(actor),
     )
+    insert(entry)
 
 
 def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

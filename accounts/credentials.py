@@ -2,6 +2,8 @@
 
 import hashlib
 import secrets
+from functools import lru_cache
+from time import time
 from typing import Any
 
 import jwt
@@ -14,6 +16,7 @@ from accounts.actors import Actor, ActorType
 from accounts.errors import Unauthenticated
 from accounts.models import ApiToken, User
 from accounts.roles import Role
+from accounts.statements import CompiledQuery
 
 ALGORITHM = "HS256"
 # Not `iat`: it proves nothing, and would refuse a token made by a machine whose clock is a second ahead.
@@ -26,6 +29,9 @@ MISSING = (
 NOT_VALID = "This token is not valid. Log in again, or ask an admin of your organisation for a new token."
 EXPIRED = "This access token has expired. Refresh it at /v1/admin/auth/refresh, or log in again."
 PROGRAM_EXPIRED = "This token has expired. Ask an admin of your organisation for a new one."
+
+USERS = CompiledQuery(lambda value: User.objects.enabled().filter(pk=value("id")))
+TOKENS = CompiledQuery(lambda value: ApiToken.objects.filter(token_hash=value("token_hash")).unrevoked())
 
 
 def new_secret() -> str:
@@ -41,7 +47,7 @@ def hashed(secret: str) -> str:
 def access_token(user: User) -> str:
     now = timezone.now()
     claims = {"sub": user.pk, "iat": now, "exp": now + settings.ACCESS_TOKEN_LIFETIME, "use": "access"}
-    return jwt.encode(claims, _signing_keys()[0], algorithm=ALGORITHM)
+    return jwt.encode(claims, _signing_keys(settings.SECRET_KEY)[0], algorithm=ALGORITHM)
 
 
 def actor_for_bearer(bearer: str, *, request_id: str = "", ip_address: str | None = None) -> Actor:
@@ -60,7 +66,7 @@ def actor_for_user(user: User, *, request_id: str = "", ip_address: str | None =
 
 
 def _token_actor(bearer: str, request_id: str, ip_address: str | None) -> Actor:
-    token = ApiToken.objects.filter(token_hash=hashed(bearer)).unrevoked().first()
+    token = TOKENS.first(token_hash=hashed(bearer))
     if token is None:
         raise Unauthenticated(NOT_VALID)
     if token.expires_at is not None and token.expires_at <= timezone.now():
@@ -70,26 +76,38 @@ def _token_actor(bearer: str, request_id: str, ip_address: str | None) -> Actor:
 
 
 def _user_of(bearer: str) -> User:
-    user = User.objects.enabled().filter(pk=_claims(bearer)["sub"]).first()
+    user = USERS.first(id=_claims(bearer)["sub"])
     if user is None:
         raise Unauthenticated(NOT_VALID)
     return user
 
 
 def _claims(bearer: str) -> dict[str, Any]:
-    for key in _signing_keys():
+    for key in _signing_keys(settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS):
         try:
-            claims: dict[str, Any] = jwt.decode(bearer, key, algorithms=[ALGORITHM], options=CHECKS)
+            claims = _signed(bearer, key)
         except jwt.ExpiredSignatureError:
             raise Unauthenticated(EXPIRED, code="EXPIRED_TOKEN") from None
         except jwt.InvalidTokenError:
             continue
+        if int(claims["exp"]) <= time():
+            raise Unauthenticated(EXPIRED, code="EXPIRED_TOKEN")
         if claims.get("use") == "access":
             return claims
     raise Unauthenticated(NOT_VALID)
 
 
-def _signing_keys() -> list[bytes]:
+@lru_cache(maxsize=1000)
+def _signed(bearer: str, key: bytes) -> dict[str, Any]:
+    """What this key has signed, which does not change; only what is still good must be asked each time.
+
+    Raises jwt.InvalidTokenError, which is not kept.
+    """
+    claims: dict[str, Any] = jwt.decode(bearer, key, algorithms=[ALGORITHM], options=CHECKS)
+    return claims
+
+
+@lru_cache(maxsize=10)
+def _signing_keys(*secrets_in_order: str) -> list[bytes]:
     """The key that signs, then older ones that are still believed; each derived, so that it signs nothing else."""
-    secrets_in_order = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
     return [salted_hmac("pinion.access-token", "", secret, algorithm="sha256").digest() for secret in secrets_in_order]

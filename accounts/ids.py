@@ -1,6 +1,7 @@
 """Identifiers: opaque text with its type in front, the same in the row, the URL, the log and raw SQL."""
 
 import secrets
+from base64 import b32encode
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,7 +10,8 @@ from contextvars import ContextVar
 from django.db import models
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: nothing that is misread aloud
-LENGTH = 16  # 80 random bits
+RANDOM_BYTES = 10  # which are 16 letters
+LETTERS = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", ALPHABET.encode())
 
 _known: ContextVar[dict[str, deque[str]] | None] = ContextVar("known", default=None)
 
@@ -19,7 +21,7 @@ def new_id(prefix: str) -> str:
     waiting = (_known.get() or {}).get(prefix)
     if waiting:
         return waiting.popleft()
-    return f"{prefix}_{''.join(secrets.choice(ALPHABET) for _ in range(LENGTH))}"
+    return f"{prefix}_{b32encode(secrets.token_bytes(RANDOM_BYTES)).translate(LETTERS).decode()}"
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
@@ -12,6 +12,7 @@ from accounts import audit
 from accounts.actors import Actor
 from accounts.errors import Conflict, Detail, Invalid, NotFound
 from accounts.preconditions import require_unchanged
+from accounts.statements import CompiledQuery, committed_together, update
 from integrations.models import Revision, Status, Template
 from pipelines.models import HistoryEntry, Pin, Pipeline, Subject
 from pipelines.preflight import problems_on, require_runnable
@@ -20,6 +21,17 @@ from pipelines.versions import publish
 NO_PIPELINE = "There is no such pipeline in this organisation."
 NO_PIN = "There is no such integration on this pipeline."
 ASSIGNED = "This template is on this pipeline already. Update that integration instead of adding another."
+
+LOCKED_PINS = CompiledQuery(
+    lambda value: (
+        Pin.objects.in_organisation(value("organisation")).filter(pipeline=value("pipeline"), pk=value("id")).locked()
+    )
+)
+REVISIONS = CompiledQuery(
+    lambda value: Revision.objects.with_config().filter(
+        template=value("template"), pk__in=[value("current"), value("wanted")]
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -44,7 +56,7 @@ def assign_pin(*, actor: Actor, pipeline_id: str, template_id: str, revision_id:
         raise _already_assigned() from None
 
 
-@transaction.atomic
+@committed_together()
 def _assign(actor: Actor, pipeline_id: str, template_id: str, revision_id: str, enabled: bool) -> Pin:
     revision = _lock_revision(actor, pipeline_id, template_id, revision_id)
     pipeline = _lock_without(actor, pipeline_id, revision.template)
@@ -64,7 +76,7 @@ def _assign(actor: Actor, pipeline_id: str, template_id: str, revision_id: str, 
     return pin
 
 
-@transaction.atomic
+@committed_together()
 def update_pin(
     *,
     actor: Actor,
@@ -80,8 +92,7 @@ def update_pin(
     """
     pin = _lock_pin(actor, pipeline_id, pin_id)
     require_unchanged(pin, expected)
-    current = _read_revision(pin.template, pin.revision_id)
-    wanted = current if revision_id in (None, current.pk) else _read_revision(pin.template, str(revision_id))
+    current, wanted = _read_revisions(pin, pin.revision_id if revision_id is None else revision_id)
     before = Standing(current, pin.enabled)
     after = Standing(wanted, pin.enabled if enabled is None else enabled)
     if before == after:
@@ -96,12 +107,12 @@ def update_pin(
     return pin
 
 
-@transaction.atomic
+@committed_together()
 def remove_pin(*, actor: Actor, pipeline_id: str, pin_id: str, expected: str | None = None) -> None:
     """Stop sending from this pipeline to this template; template and revisions stay. Raises NotFound and Stale."""
     pin = _lock_pin(actor, pipeline_id, pin_id)
     require_unchanged(pin, expected)
-    before = Standing(_read_revision(pin.template, pin.revision_id), pin.enabled)
+    before = Standing(_read_revisions(pin, pin.revision_id)[0], pin.enabled)
     gone = Pin(pk=pin.pk, pipeline=pin.pipeline, template=pin.template, revision=before.revision)
     pin.delete()
     _record(actor, "pin.removed", gone, before, None)
@@ -154,8 +165,7 @@ def entry_of(pin: Pin, before: Standing | None, after: Standing | None) -> Histo
 
 
 def _lock_pin(actor: Actor, pipeline_id: str, pin_id: str) -> Pin:
-    pins = Pin.objects.in_organisation(actor.organisation_id).filter(pipeline_id=pipeline_id).locked()
-    pin = pins.filter(pk=pin_id).first()
+    pin = LOCKED_PINS.first(organisation=actor.organisation_id, pipeline=pipeline_id, id=pin_id)
     if pin is None:
         require_pipeline(actor=actor, pipeline_id=pipeline_id)
         raise NotFound(NO_PIN)
@@ -197,12 +207,12 @@ def _lock_revision(actor: Actor, pipeline_id: str, template_id: str, revision_id
     raise _wrong_revision(actor.organisation_id, template_id, revision_id)
 
 
-def _read_revision(template: Template, revision_id: str) -> Revision:
-    """A revision of a template that is locked already."""
-    revision = Revision.objects.with_config().filter(pk=revision_id, template=template).first()
-    if revision is None:
-        raise _wrong_revision(template.organisation_id, template.pk, revision_id)
-    return revision
+def _read_revisions(pin: Pin, wanted: str) -> tuple[Revision, Revision]:
+    """The one that a locked pin is on, and the one that it is to be on, which may be the same."""
+    found = {each.pk: each for each in REVISIONS.all(template=pin.template_id, current=pin.revision_id, wanted=wanted)}
+    if wanted not in found:
+        raise _wrong_revision(pin.organisation_id, pin.template_id, wanted)
+    return found[pin.revision_id], found[wanted]
 
 
 def _wrong_revision(organisation_id: str, template_id: str, revision_id: str) -> Invalid:
@@ -227,7 +237,7 @@ def _save(pin: Pin, after: Standing, *, resolvable: bool) -> None:
     pin.revision, pin.enabled, pin.resolvable = after.revision, after.enabled, resolvable
     pin.row_version += 1
     pin.updated_at = timezone.now()
-    pin.save(update_fields=["revision", "enabled", "resolvable", "row_version", "updated_at"])
+    update(pin, "revision", "enabled", "resolvable", "row_version", "updated_at")
 
 
 def _record(actor: Actor, action: str, pin: Pin, before: Standing | None, after: Standing | None) -> None:

@@ -1,8 +1,13 @@
 """Preflight: would this run? The same resolver answers that fills in what processors load."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from django.db.models import QuerySet
 
 from accounts.errors import Detail, PreflightFailed
+from accounts.statements import CompiledQuery
 from integrations.models import Revision
 from integrations.revisions import compiled
 from integrations.secrets import unseal
@@ -17,7 +22,8 @@ def require_runnable(revision: Revision, pipeline: Pipeline, problems: Collectio
 
 def problems_on(pipeline: Pipeline, revision: Revision) -> tuple[Detail, ...]:
     """Every reason why this revision would not resolve with the parameters that the pipeline has now."""
-    return problems_of(revision, plain_values(pipeline.parameters.filter(key__in=revision.parameters_used)))
+    keys = revision.parameters_used
+    return problems_of(revision, plain_values(_held(pipeline, keys)) if keys else {})
 
 
 def problems_of(revision: Revision, values: Mapping[str, str]) -> tuple[Detail, ...]:
@@ -47,6 +53,21 @@ def plain_value(parameter: Parameter) -> str:
 def parameter_context(pipeline_id: str, key: str) -> str:
     """What a sealed parameter is bound to."""
     return f"parameter:{pipeline_id}:{key}"
+
+
+def _held(pipeline: Pipeline, keys: Sequence[str]) -> list[Parameter]:
+    """Those of these parameters that the pipeline has."""
+    return _parameters(len(keys)).all(pipeline=pipeline.pk, **{f"key{number}": key for number, key in enumerate(keys)})
+
+
+@lru_cache(maxsize=100)
+def _parameters(count: int) -> CompiledQuery[Parameter]:
+    def named(value: Callable[[str], Any]) -> QuerySet[Parameter]:
+        return Parameter.objects.filter(
+            pipeline=value("pipeline"), key__in=[value(f"key{number}") for number in range(count)]
+        )
+
+    return CompiledQuery(named)
 
 
 def _sentence(details: Collection[Detail], pipeline: Pipeline, revision: Revision) -> str:

@@ -43,6 +43,10 @@ class PinQuerySet(models.QuerySet["Pin"]):
     def in_organisation(self, organisation_id: str) -> Self:
         return self.filter(organisation_id=organisation_id)
 
+    def of_pipeline(self, organisation_id: str, pipeline_id: str) -> Self:
+        """None where the organisation has no such pipeline."""
+        return self.filter(pipeline=pipeline_id, pipeline__organisation=organisation_id, pipeline__deleted_at=None)
+
     def enabled(self) -> Self:
         return self.filter(enabled=True)
 

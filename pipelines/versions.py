@@ -1,7 +1,7 @@
 """The configuration version: the last thing a change takes, so that versions appear in the order of the commits."""
 
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
 
 from django.db import connection
 from django.utils import timezone
@@ -9,6 +9,7 @@ from django.utils import timezone
 from accounts.actors import Actor
 from accounts.errors import Detail, Malformed
 from accounts.ids import new_id
+from accounts.statements import execute, insert, together, update
 from pipelines.models import ConfigurationHead, ConfigurationVersion, HistoryEntry, Pipeline, new_epoch
 
 ALMOST_A_SECOND = timedelta(microseconds=999_999)
@@ -17,11 +18,16 @@ NEXT = """
     ON CONFLICT (organisation_id) DO UPDATE SET
         number = pipelines_configurationhead.number + 1,
         changed_at = {greatest}(pipelines_configurationhead.changed_at, excluded.changed_at)
-    RETURNING number, changed_at
+"""
+VERSION = """
+    INSERT INTO pipelines_configurationversion
+        (id, organisation_id, number, created_at, actor_type, actor_id, actor_label, request_id)
+    SELECT %s, organisation_id, number, changed_at, %s, %s, %s, %s
+    FROM pipelines_configurationhead WHERE organisation_id = %s
 """
 
 
-def publish(*, actor: Actor, entries: Sequence[HistoryEntry], pipelines: Iterable[str]) -> ConfigurationVersion:
+def publish(*, actor: Actor, entries: Sequence[HistoryEntry], pipelines: Collection[str]) -> None:
     """Append the history of a change and give it the next version: call it last in the change's transaction.
 
     A reader who has seen version N has seen all before it.
@@ -29,9 +35,10 @@ def publish(*, actor: Actor, entries: Sequence[HistoryEntry], pipelines: Iterabl
     version_id = new_version_id()
     for entry in entries:
         entry.version_id = version_id
-    HistoryEntry.objects.bulk_create(entries, batch_size=1000)
-    Pipeline.objects.filter(pk__in=pipelines).update(changed_in=version_id)
-    return take_version(actor=actor, version_id=version_id)
+    with together():
+        _append(entries)
+        _mark(pipelines, version_id)
+        take_version(actor=actor, version_id=version_id)
 
 
 def new_version_id() -> str:
@@ -39,20 +46,19 @@ def new_version_id() -> str:
     return new_id("ver")
 
 
-def take_version(*, actor: Actor, version_id: str) -> ConfigurationVersion:
+def take_version(*, actor: Actor, version_id: str) -> None:
     """Give a change whose history has been written the next version: call it last in the change's transaction.
 
     From the moment the number is taken until commit no other change of the organisation can take one; only the row
-    that names the version is still to be written then.
+    that names the version is still to be written then. Its time never runs backwards from version to version, whatever
+    the clock does.
     """
-    number, moment = _next(actor.organisation_id)
-    return ConfigurationVersion.objects.create(
-        id=version_id,
-        organisation_id=actor.organisation_id,
-        number=number,
-        created_at=moment,
-        **ConfigurationVersion.facts(actor),
-    )
+    greatest = "GREATEST" if connection.vendor == "postgresql" else "MAX"
+    now = connection.ops.adapt_datetimefield_value(timezone.now())
+    facts = ConfigurationVersion.facts(actor)
+    with together():
+        execute(NEXT.format(greatest=greatest), [actor.organisation_id, new_epoch(), now])
+        execute(VERSION, [version_id, *facts.values(), actor.organisation_id])
 
 
 def head(organisation_id: str) -> tuple[str, int]:
@@ -80,11 +86,17 @@ def require_existing(organisation_id: str, number: int) -> None:
         raise Malformed(message, [Detail("version", "unknown_version", message)])
 
 
-def _next(organisation_id: str) -> tuple[int, datetime]:
-    """The next number, and a time that never runs backwards from version to version, whatever the clock does."""
-    greatest = "GREATEST" if connection.vendor == "postgresql" else "MAX"
-    now = connection.ops.adapt_datetimefield_value(timezone.now())
-    with connection.cursor() as cursor:
-        cursor.execute(NEXT.format(greatest=greatest), [organisation_id, new_epoch(), now])
-        number, moment = cursor.fetchone()
-    return number, moment if moment.tzinfo else moment.replace(tzinfo=UTC)  # SQLite keeps times in UTC, unmarked
+def _append(entries: Sequence[HistoryEntry]) -> None:
+    if len(entries) == 1:
+        insert(entries[0])
+    else:
+        HistoryEntry.objects.bulk_create(entries, batch_size=1000)
+
+
+def _mark(pipelines: Collection[str], version_id: str) -> None:
+    """Say on the pipelines themselves when they changed last, for readers who know an earlier version."""
+    if len(pipelines) == 1:
+        [pipeline_id] = pipelines
+        update(Pipeline(pk=pipeline_id, changed_in_id=version_id), "changed_in")
+    else:
+        Pipeline.objects.filter(pk__in=pipelines).update(changed_in=version_id)

@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from rest_framework import serializers
 
+from accounts.api.columns import ColumnsObject
 from accounts.api.fields import Body, Choice, Flag, Name, Text
 from accounts.models import ApiToken, AuditEntry, User
 from accounts.querysets import stored_email
@@ -49,7 +50,7 @@ class UserUpdateBody(Body):
     disabled = Flag(required=False)
 
 
-class UserObject(serializers.ModelSerializer[User]):
+class UserObject(ColumnsObject[User]):
     disabled = serializers.BooleanField()
 
     class Meta:

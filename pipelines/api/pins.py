@@ -7,8 +7,10 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.api.columns import columns_of
 from accounts.api.endpoints import Endpoint
 from accounts.api.permissions import ViewerReadsEditorWrites
+from accounts.statements import CompiledQuery
 from integrations.models import Status
 from pipelines.api.filters import PinFilter
 from pipelines.api.serializers import PinCreateBody, PinObject, PinsObject, PinUpdateBody, RemovedObject
@@ -22,6 +24,14 @@ WARNING = OpenApiParameter(
     description="Says so where the revision that is now pinned is deprecated.",
     response=[200, 201],
 )
+COLUMNS = columns_of(PinObject)
+PINS = CompiledQuery(
+    lambda value: (
+        Pin.objects.of_pipeline(value("organisation_id"), value("pipeline_id"))
+        .order_by("created_at", "pk")
+        .values_list(*COLUMNS.lookups)
+    )
+)
 
 
 class PinEndpoint(Endpoint):
@@ -34,13 +44,15 @@ class PinEndpoint(Endpoint):
 
     def get_queryset(self) -> QuerySet[Any]:
         require_pipeline(actor=self.actor, pipeline_id=self.kwargs["pipeline_id"])
-        pins = Pin.objects.filter(pipeline_id=self.kwargs["pipeline_id"]).with_names()
-        return pins.order_by("created_at", "pk")
+        return Pin.objects.filter(pipeline_id=self.kwargs["pipeline_id"]).with_names()
 
     @extend_schema(responses={200: PinsObject}, filters=False)
     def list(self, request: Request, pipeline_id: str) -> Response:
         """All integrations assigned to a pipeline, oldest first."""
-        return Response({"integrations": PinObject(self.filter_queryset(self.get_queryset()), many=True).data})
+        pins = PINS.all(organisation_id=self.actor.organisation_id, pipeline_id=pipeline_id)
+        if not pins:
+            require_pipeline(actor=self.actor, pipeline_id=pipeline_id)
+        return Response({"integrations": [COLUMNS.shown(pin) for pin in pins]})
 
     @extend_schema(request=PinCreateBody, responses={201: PinObject}, parameters=[WARNING])
     def create(self, request: Request, pipeline_id: str) -> Response:

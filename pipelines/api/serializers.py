@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
+from accounts.api.columns import ColumnsObject
 from accounts.api.fields import Body, Choice, Flag, Name, Text
 from accounts.api.serializers import SCOPES, ActorObject, TokenObject
 from integrations.models import Revision
@@ -133,7 +134,7 @@ class PinUpdateBody(Body):
 
 
 @extend_schema_serializer(component_name="PipelineIntegration", examples=[examples.ONE])
-class PinObject(serializers.ModelSerializer[Pin]):
+class PinObject(ColumnsObject[Pin]):
     """The pipeline integration object, field for field as documented."""
 
     pipeline_id = serializers.CharField()

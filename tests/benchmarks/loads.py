@@ -6,40 +6,54 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 from tests.config.servers import ROOT
 from tests.environment import ENVIRONMENT
 
 ON_ONE_CORE = """
-import os, resource, runpy
+import os, resource, runpy, sys
 os.sched_setaffinity(0, {0})
+sys.argv = sys.argv[1:]
 resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-runpy.run_module("uvicorn", run_name="__main__")
+runpy.run_module(sys.argv[0], run_name="__main__")
 """
 PRODUCTION = {"DEBUG": "false", "ALLOWED_HOSTS": "localhost", "SECURE_SSL_REDIRECT": "false"}
+UVICORN = [
+    "uvicorn",
+    "--port",
+    "{port}",
+    "--log-level",
+    "warning",
+    "--timeout-graceful-shutdown",
+    "1",
+    "--no-access-log",
+    "--backlog",
+    "8192",
+]
+GUNICORN = [
+    "gunicorn",
+    "--bind",
+    "127.0.0.1:{port}",
+    "--worker-class",
+    "gthread",
+    "--threads",
+    "4",
+    "--no-control-socket",
+]
 WARM_UP = 0.3  # seconds that are not counted
 
 
 @contextmanager
-def served_on_one_core(application: str, **environment: str) -> Generator[tuple[int, int]]:
-    """The port of a uvicorn that serves this, and its process id; whoever asks for it runs on another core."""
+def served_on_one_core(
+    application: str, server: Sequence[str] = UVICORN, **environment: str
+) -> Generator[tuple[int, int]]:
+    """The port where a server serves this, and its process id; whoever asks for it runs on another core."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    options = [
-        "--port",
-        str(port),
-        "--log-level",
-        "warning",
-        "--timeout-graceful-shutdown",
-        "1",
-        "--no-access-log",
-        "--backlog",
-        "8192",
-    ]
     process = subprocess.Popen(
-        [sys.executable, "-c", ON_ONE_CORE, application, *options],
+        [sys.executable, "-c", ON_ONE_CORE, *(part.format(port=port) for part in server), application],
         cwd=ROOT,
         env={**os.environ, **ENVIRONMENT, **PRODUCTION, **environment},
         stderr=subprocess.DEVNULL,
@@ -91,7 +105,7 @@ class _Connection(asyncio.Protocol):
         if not blank:
             return None
         assert head.startswith(b"HTTP/1.1 " + self.expected), head
-        _, named, rest = head.partition(b"content-length: ")
+        _, named, rest = head.lower().partition(b"content-length: ")
         return len(head) + 4 + (int(rest.partition(b"\r\n")[0]) if named else 0)
 
 

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
+from accounts import statements
 from accounts.actors import Actor
 from accounts.errors import Refused
 from accounts.models import AuditEntry, Organisation
 from integrations.models import Status, Template
 from integrations.revisions import create_revision, set_status
 from integrations.templates import create_template, update_template
-from pipelines import versions
 from pipelines.configs import current_config
 from pipelines.models import ConfigurationHead, ConfigurationVersion, HistoryEntry, Pin, Pipeline
 from pipelines.parameters import change_parameters
@@ -290,16 +290,16 @@ def test_a_storm_of_changes_of_every_kind_ends_without_a_deadlock(
 @contextmanager
 def slow_commits(monkeypatch: pytest.MonkeyPatch, dice: random.Random) -> Iterator[None]:
     """Writers sleep inside their transactions, before and after they have taken their version."""
-    take = versions._next  # noqa: SLF001  # the one place between the two halves of a change
 
-    def dawdle(organisation_id: str) -> Any:
+    @contextmanager
+    def dawdle() -> Iterator[None]:
         time.sleep(dice.random() / 50)
-        taken = take(organisation_id)
+        with statements.together():
+            yield
         time.sleep(dice.random() / 50)
-        return taken
 
     with monkeypatch.context() as patch:
-        patch.setattr(versions, "_next", dawdle)
+        patch.setattr("pipelines.versions.together", dawdle)
         yield
 
 

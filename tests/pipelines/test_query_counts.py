@@ -32,11 +32,13 @@ def busy_pipeline(organisation: Organisation, size: int) -> Pipeline:
     return pipeline
 
 
-def test_listing_the_pins_of_a_pipeline_takes_three_statements(viewer: Api, organisation: Organisation) -> None:
-    for size in (0, 1, 30):
-        pipeline = busy_pipeline(organisation, size)
-        queries = reading(viewer, f"pipelines/{pipeline.pk}/integrations")
-        assert (len(queries), queries.transaction_control) == (3, []), str(queries)
+@pytest.mark.parametrize(("size", "statements"), [(0, 3), (1, 2), (30, 2)])  # without pins: is there a pipeline?
+def test_listing_the_pins_of_a_pipeline_takes_two_statements(
+    viewer: Api, organisation: Organisation, size: int, statements: int
+) -> None:
+    pipeline = busy_pipeline(organisation, size)
+    queries = reading(viewer, f"pipelines/{pipeline.pk}/integrations")
+    assert (len(queries), queries.transaction_control) == (statements, []), str(queries)
 
 
 @pytest.mark.parametrize("tail", ["", "/history", "/config", "/config?version=3", "/integrations"])
@@ -85,8 +87,8 @@ def assigning(api: Api, organisation: Organisation, template: Template) -> Queri
     return queries
 
 
-def test_creating_a_pin_takes_twelve_statements_with_10_and_with_10_000_pipelines(
-    editor: Api, organisation: Organisation
+def test_creating_a_pin_takes_the_same_few_statements_with_10_and_with_10_000_pipelines(
+    editor: Api, organisation: Organisation, database_kind: str
 ) -> None:
     template = TemplateFactory(organisation=organisation, vendor="ga4", config=GA4)
     fill(organisation, 10)
@@ -95,7 +97,8 @@ def test_creating_a_pin_takes_twelve_statements_with_10_and_with_10_000_pipeline
     fill(organisation, 10_000)
     many = assigning(editor, organisation, template)
     assert_same_queries(few, many)
-    assert (len(few), len(few.transaction_control)) == (10, 2), str(few)  # the two are BEGIN and COMMIT
+    statements = 6 if database_kind == "postgresql" else 10  # PostgreSQL takes the last five as one
+    assert (len(few), len(few.transaction_control)) == (statements, 2), str(few)  # the two are BEGIN and COMMIT
 
 
 def test_creating_a_pipeline_takes_the_same_statements_with_10_000_pipelines(
