@@ -1,6 +1,6 @@
 """Questions about pipelines, pins and their history, by name."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Self
 
 from django.apps import apps
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 # A list shows of a revision its number; its config may be 256 KiB.
 HEAVY = ("config", "parameters_used", "change_summary")
+
+LONGER = timedelta(
+    minutes=2
+)  # than its soak no rollout waits: a gate begins with a minute, and looks every few seconds
 
 
 class PipelineQuerySet(models.QuerySet["Pipeline"]):
@@ -130,8 +134,14 @@ class RolloutQuerySet(models.QuerySet["Rollout"]):
         return self.filter(state__in=["running", "paused"])
 
     def due(self, moment: datetime) -> Self:
-        """Those that run and should be looked at by now, the longest waiting first."""
-        return self.filter(state="running", next_at__lte=moment).order_by("next_at", "pk")
+        """Those that run and should be looked at by now, the longest waiting first.
+
+        Also those that wait for longer than they can: their time was set before the clock was put back.
+        """
+        soak = models.F("soak_seconds") * models.Value(timedelta(seconds=1), models.DurationField())
+        latest = models.ExpressionWrapper(models.Value(moment + LONGER) + soak, models.DateTimeField())
+        now_or_never = models.Q(next_at__lte=moment) | models.Q(next_at__gt=latest)
+        return self.filter(now_or_never, state="running").order_by("next_at", "pk")
 
     def with_names(self) -> Self:
         """What a client sees of a rollout but its waves, in one statement however many there are."""
