@@ -1,7 +1,7 @@
 """Questions about pipelines, pins and their history, by name."""
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from django.apps import apps
 from django.conf import settings
@@ -125,6 +125,16 @@ class ProcessorQuerySet(models.QuerySet["Processor"]):
         return self.filter(unexpired, token__revoked_at=None)
 
 
+class _Seconds(models.Func):
+    """A number of seconds as a duration, which SQLite keeps in microseconds."""
+
+    template = "(%(expressions)s * 1000000)"
+    output_field = models.DurationField()
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return self.as_sql(compiler, connection, template="make_interval(secs => %(expressions)s)", **context)
+
+
 class RolloutQuerySet(models.QuerySet["Rollout"]):
     def in_organisation(self, organisation_id: str) -> Self:
         return self.filter(organisation_id=organisation_id)
@@ -138,8 +148,9 @@ class RolloutQuerySet(models.QuerySet["Rollout"]):
 
         Also those that wait for longer than they can: their time was set before the clock was put back.
         """
-        soak = models.F("soak_seconds") * models.Value(timedelta(seconds=1), models.DurationField())
-        latest = models.ExpressionWrapper(models.Value(moment + LONGER) + soak, models.DateTimeField())
+        latest = models.ExpressionWrapper(
+            models.Value(moment + LONGER) + _Seconds("soak_seconds"), models.DateTimeField()
+        )
         now_or_never = models.Q(next_at__lte=moment) | models.Q(next_at__gt=latest)
         return self.filter(now_or_never, state="running").order_by("next_at", "pk")
 
