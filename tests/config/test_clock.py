@@ -47,10 +47,9 @@ def test_what_happened_later_stands_later_and_is_what_ran_then(
     clock.shift(60)
     pin_to(pin, enabled=True)
     history = viewer.get(f"pipelines/{pin.pipeline_id}/history").json()["history"]
-    about_the_pin = [line for line in history if line["subject"] == "integration" or line.get("after")]
     versions = [line["version"] for line in history]
     assert versions == sorted(versions, reverse=True)
-    assert {line["created_at"] for line in history} == {"2031-03-01T12:00:30Z"}, about_the_pin
+    assert {line["created_at"] for line in history} == {"2031-03-01T12:00:30Z"}
     entries = HistoryEntry.objects.filter(subject="pin").order_by("pk").values_list("after_enabled", flat=True)
     assert list(entries) == [True, False, True]
     shown = viewer.get(f"pipelines/{pin.pipeline_id}/config", {"at": "2031-03-01T12:00:30Z"}).json()
@@ -71,9 +70,9 @@ def test_tokens_of_a_clock_that_ran_ahead_are_good_and_can_be_refreshed(
 
 
 def test_a_locked_account_is_locked_for_no_longer_than_usual(clock: Clock, viewer_user: User, nobody: Api) -> None:
-    for _ in range(6):
-        answer = attempt(nobody, viewer_user.email, "wrong")
-    assert answer["Retry-After"] == "900"
+    for _ in range(5):
+        attempt(nobody, viewer_user.email, "wrong")
+    assert attempt(nobody, viewer_user.email, "wrong")["Retry-After"] == "900"
     clock.shift(A_DAY_BACK)
     assert attempt(nobody, viewer_user.email, PASSWORD)["Retry-After"] == "900"
     clock.shift(899)

@@ -32,6 +32,10 @@ class Writer:
         self.unsure: list[str] = []
         self.refused = 0
 
+    def found(self) -> dict[str, tuple[int, ...]]:
+        """Of each write how many rows there are of each kind that it makes: one of each, or none of any."""
+        raise NotImplementedError
+
     def run(self, ended: threading.Event) -> None:
         try:
             for name in self.writes:
@@ -82,7 +86,7 @@ class Assigner(Writer):
             assert answer.headers["Retry-After"] == "1"
         return answer.status
 
-    def found(self) -> dict[str, tuple[int, int, int, int]]:
+    def found(self) -> dict[str, tuple[int, ...]]:
         """Of each pipeline how many pins, lines of history, audit entries and kept answers there are."""
         pins = dict(Pin.objects.filter(template=self.template).values_list("pipeline_id", "pk"))
         ids = pins.values()
@@ -114,7 +118,7 @@ class Disabler(Writer):
             assert (answer.status_code, "not available just now" in answer.text) == (503, True)
         return answer.status_code
 
-    def found(self) -> dict[str, tuple[int, int, int]]:
+    def found(self) -> dict[str, tuple[int, ...]]:
         """Of each pin whether it is off, how many lines of history say so, and how many audit entries."""
         off = set(Pin.objects.filter(pk__in=self.writes, enabled=False).values_list("pk", flat=True))
         lines = HistoryEntry.objects.filter(subject_id__in=self.writes, after_enabled=False)
@@ -138,7 +142,7 @@ def at_work(writers: Sequence[Writer]) -> Generator[None]:
             thread.join()
 
 
-def assert_whole(writer: Assigner | Disabler) -> None:
+def assert_whole(writer: Writer) -> None:
     """What was answered is there once; of the rest all is there or nothing; sent again, it is there once too."""
     found = writer.found()
     kinds = len(next(iter(found.values())))
