@@ -4,6 +4,7 @@ Who opens it first has to make two files beside it, and who closes it last takes
 one after the other; so every server keeps one connection of its own.
 """
 
+import atexit
 import os
 import sqlite3
 from contextlib import suppress
@@ -18,6 +19,7 @@ def keep_readable() -> None:
     if connection.vendor != "sqlite" or connection.is_in_memory_db():  # type: ignore[attr-defined]  # SQLite's has it
         return
     _open()
+    atexit.register(_close)  # which leaves all in the one file, for whoever copies it
     os.register_at_fork(before=_close, after_in_parent=_open, after_in_child=_open)  # none is carried into a child
 
 
