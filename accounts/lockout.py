@@ -51,6 +51,9 @@ def _sweep(now: datetime) -> None:
 
 
 def _locked(guard: QuerySet[LoginGuard], now: datetime) -> TooManyAttempts:
+    """A window that ends later than any can was written before the clock was put back, and is cut to the usual length."""
+    longest = now + settings.LOGIN_LOCKOUT
+    guard.filter(window_ends_at__gt=longest).update(window_ends_at=longest)
     window_ends_at = guard.values_list("window_ends_at", flat=True).first() or now
     seconds = max(1, ceil((window_ends_at - now).total_seconds()))
     message = f"Too many failed logins for this account. Try again in {seconds} seconds."

@@ -7,6 +7,12 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.state import StateApps
 
 
+class Statements(migrations.RunPython):
+    """Python that does nothing but execute SQL, so that `manage.py sqlmigrate` can show what it is."""
+
+    reduces_to_sql = True
+
+
 def statements(*, postgresql: Sequence[str], sqlite: Sequence[str]) -> migrations.RunPython:
     """An operation that runs the statements made for the database at hand; there is no way back but restoring."""
 
@@ -14,7 +20,7 @@ def statements(*, postgresql: Sequence[str], sqlite: Sequence[str]) -> migration
         for statement in {"postgresql": postgresql, "sqlite": sqlite}[editor.connection.vendor]:
             editor.execute(statement, params=None)
 
-    return migrations.RunPython(run, migrations.RunPython.noop)
+    return Statements(run, migrations.RunPython.noop)
 
 
 def refuse_function() -> migrations.RunPython:

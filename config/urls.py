@@ -30,6 +30,7 @@ PIPELINES = "v1/admin/pipelines"
 TEMPLATES = "v1/admin/integration-templates"
 REVISION = f"{TEMPLATES}/<str:template_id>/revisions/<str:id>"
 
+handler500 = "config.rest.errors.server_error"
 urlpatterns = [
     path("v1/admin/auth/login", LoginEndpoint.as_view({"post": "login"})),
     path("v1/admin/auth/refresh", LoginEndpoint.as_view({"post": "refresh"})),

@@ -1,7 +1,7 @@
 """Questions about pipelines, pins and their history, by name."""
 
-from datetime import datetime
-from typing import TYPE_CHECKING, Self
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Self
 
 from django.apps import apps
 from django.conf import settings
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 # A list shows of a revision its number; its config may be 256 KiB.
 HEAVY = ("config", "parameters_used", "change_summary")
+
+LONGER = timedelta(
+    minutes=2
+)  # than its soak no rollout waits: a gate begins with a minute, and looks every few seconds
 
 
 class PipelineQuerySet(models.QuerySet["Pipeline"]):
@@ -125,6 +129,16 @@ class ProcessorQuerySet(models.QuerySet["Processor"]):
         return self.filter(unexpired, token__revoked_at=None)
 
 
+class _Seconds(models.Func):
+    """A number of seconds as a duration, which SQLite keeps in microseconds."""
+
+    template = "(%(expressions)s * 1000000)"
+    output_field = models.DurationField()
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return self.as_sql(compiler, connection, template="make_interval(secs => %(expressions)s)", **context)
+
+
 class RolloutQuerySet(models.QuerySet["Rollout"]):
     def in_organisation(self, organisation_id: str) -> Self:
         return self.filter(organisation_id=organisation_id)
@@ -134,8 +148,15 @@ class RolloutQuerySet(models.QuerySet["Rollout"]):
         return self.filter(state__in=["running", "paused"])
 
     def due(self, moment: datetime) -> Self:
-        """Those that run and should be looked at by now, the longest waiting first."""
-        return self.filter(state="running", next_at__lte=moment).order_by("next_at", "pk")
+        """Those that run and should be looked at by now, the longest waiting first.
+
+        Also those that wait for longer than they can: their time was set before the clock was put back.
+        """
+        latest = models.ExpressionWrapper(
+            models.Value(moment + LONGER) + _Seconds("soak_seconds"), models.DateTimeField()
+        )
+        now_or_never = models.Q(next_at__lte=moment) | models.Q(next_at__gt=latest)
+        return self.filter(now_or_never, state="running").order_by("next_at", "pk")
 
     def with_names(self) -> Self:
         """What a client sees of a rollout but its waves, in one statement however many there are."""

@@ -111,10 +111,10 @@ def spare_database(tmp_path: Path, database_kind: str) -> Generator[str]:
         yield f"sqlite:///{tmp_path / 'spare.sqlite3'}"
         return
     name = f"spare_{os.getpid()}"
-    with psycopg.connect(_beside(os.environ["DATABASE_URL"], "postgres"), autocommit=True) as connection:
+    with psycopg.connect(beside(os.environ["DATABASE_URL"], "postgres"), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
         try:
-            yield _beside(os.environ["DATABASE_URL"], name)
+            yield beside(os.environ["DATABASE_URL"], name)
         finally:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -124,10 +124,10 @@ def current_database_url() -> str:
     name: str = connections["default"].settings_dict["NAME"]
     if connections["default"].vendor == "sqlite":
         return f"sqlite:///{name}"
-    return _beside(os.environ["DATABASE_URL"], name)
+    return beside(os.environ["DATABASE_URL"], name)
 
 
-def _beside(url: str, name: str) -> str:
+def beside(url: str, name: str) -> str:
     """The address of another database on the same server."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}/{name}?{parts.query}"  # urlunsplit would drop an empty host's slashes

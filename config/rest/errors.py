@@ -1,6 +1,7 @@
 """The one mapper from refusals to answers: every error a client sees has the same shape and is made here."""
 
 import logging
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -10,6 +11,8 @@ from django.core.exceptions import PermissionDenied, RequestDataTooBig, Suspicio
 from django.db import DataError, IntegrityError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, UnreadablePostError
 from django.template.loader import render_to_string
+from django.views import defaults
+from psycopg.errors import DiskFull
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
@@ -99,6 +102,13 @@ def page_for(error: Exception) -> HttpResponse | None:
     return _page(fault.status, fault.title, fault.message, fault.headers) if fault else None
 
 
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Django's last resort, for what is raised outside of every view: as where a session is saved."""
+    error = sys.exc_info()[1]
+    page = page_for(error) if isinstance(error, Exception) and is_console(request) else None
+    return page or defaults.server_error(request)
+
+
 def refusal_of(error: Exception) -> Refused | None:
     """The refusal that an exception stands for, or None where it stands for a fault."""
     if isinstance(error, Refused):
@@ -184,6 +194,16 @@ UNAVAILABLE = _Fault(
     "The database is not available just now. Try again in a moment.",
     {"Retry-After": "1"},
 )
+# Not 503, which promises that it will soon be better: somebody has to make room first.
+NO_ROOM = _Fault(
+    507,
+    "STORAGE_FULL",
+    "No room",
+    "The database has no room left to write, and nothing of this has been kept. Whoever runs Pinion has to free space on "
+    "its disk; then send it again.",
+    {"Retry-After": "30"},
+)
+NOT_WRITTEN = ("SQLITE_FULL", "SQLITE_IOERR_WRITE")  # a full disk, and a quota or a limit that has been reached
 OUT_OF_RANGE = _Fault(
     400, "BAD_REQUEST", "Not readable", "The request holds a number, a time or a text that is out of range."
 )
@@ -194,6 +214,9 @@ def _database_fault(error: Exception) -> _Fault | None:
     if isinstance(error, IntegrityError):
         logger.warning("A rule of the database refused a write", exc_info=error)
         return CONFLICT
+    if isinstance(error, OperationalError) and _has_no_room(error):
+        logger.error("The database has no room left to write", exc_info=error)
+        return NO_ROOM
     if isinstance(error, OperationalError | InterfaceError):
         logger.error("The database did not answer", exc_info=error)
         return UNAVAILABLE
@@ -201,6 +224,11 @@ def _database_fault(error: Exception) -> _Fault | None:
         logger.error("A value that cannot be kept passed every check", exc_info=error)
         return OUT_OF_RANGE
     return None
+
+
+def _has_no_room(error: OperationalError) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, DiskFull) or getattr(cause, "sqlite_errorname", "") in NOT_WRITTEN
 
 
 def _unreadable_form(request: HttpRequest) -> HttpResponse | None:

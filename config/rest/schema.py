@@ -32,6 +32,7 @@ ERRORS = {
     "500": ("InternalError", "Something went wrong here; the message holds the id of the request."),
     "501": ("ServedElsewhere", "This process does not serve the runtime feed."),
     "503": ("Unavailable", "The database does not answer just now."),
+    "507": ("StorageFull", "The database has no room left to write; nothing has been kept."),
 }
 HEADERS = {
     "ETag": ("string", "New with every change of the object. Send it as `If-Match` or `If-None-Match`."),
@@ -171,7 +172,7 @@ class EndpointSchema(AutoSchema):
         found += ["401"] if self._is_open() else ["401", "403"]
         found += ["404"] if "{" in self.path else []
         found += ["413", "415"] if self.method in WRITES else []
-        found += ["422"] if self.method in WRITES else []
+        found += ["422", "507"] if self.method in WRITES else []
         found += ["409"] if self.method in WRITES and "/auth/" not in self.path else []
         found += ["412"] if self._changes_tagged() else []
         return sorted(found)
@@ -269,7 +270,12 @@ def _headers(*names: str) -> dict[str, Any]:
 
 def _error(status: str, name: str, description: str) -> dict[str, Any]:
     schema = "StaleError" if name == "Stale" else "Error"
-    more = {"401": ["WWW-Authenticate", "Retry-After"], "412": ["ETag"], "503": ["Retry-After"]}.get(status, [])
+    more = {
+        "401": ["WWW-Authenticate", "Retry-After"],
+        "412": ["ETag"],
+        "503": ["Retry-After"],
+        "507": ["Retry-After"],
+    }.get(status, [])
     content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
     return {"description": description, "headers": _headers(*more), "content": content}
 

@@ -20,7 +20,6 @@ from integrations import secrets
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 KEPT = timedelta(hours=24)
-ABANDONED = timedelta(minutes=5)  # longer than any request runs: its process died before it could answer
 KEPT_HEADERS = ("Cache-Control", "Content-Type", "ETag", "Location", "Warning")
 ROLE = "role"  # kept beside the headers: who may have done this then may no longer read it now
 
@@ -64,33 +63,40 @@ class Writes:
         ticket = reserve(actor, _read_key(request), _fingerprint(request))
         if isinstance(ticket, HttpResponse):
             return ticket
-        try:
-            return self._act(request, ticket)
-        finally:
-            ticket.release()
+        return self._act(request, ticket)
 
     def _act(self, request: HttpRequest, ticket: "Ticket") -> HttpResponseBase:
-        """What is changed and the answer to it are kept together, or neither."""
+        """What is changed and the answer to it are kept together, or neither. Raises Conflict."""
         with transaction.atomic():
+            ticket.take()
             response = self.get_response(request)
             if response.status_code < 400:
                 ticket.keep(response)
-            else:
-                transaction.set_rollback(True)
+                return response
+            transaction.set_rollback(True)
+        ticket.release()
         return response
 
 
 @dataclass(frozen=True)
 class Ticket:
-    """The right of one request to act for its key, while its row says that it is running."""
+    """The right of one request to act for its key, which it has while it holds the row that waits for an answer.
+
+    A process that dies lets go of the row, so that whoever sends the request again may act at once.
+    """
 
     actor: Actor
     row: IdempotentAnswer
 
+    def take(self) -> None:
+        """Hold the row until the transaction ends. Raises Conflict where another request does, or has done all of it."""
+        if not self._running().select_for_update(no_key=True, skip_locked=True):
+            raise _still_running()
+
     def keep(self, response: HttpResponseBase) -> None:
         """Store the answer in the transaction of the change itself; it is sealed, since it may show a new token.
 
-        Raises Conflict where this request took so long that another one has taken its place.
+        Raises Conflict where the row has gone meanwhile.
         """
         body = response.content if isinstance(response, HttpResponse) else b""
         kept = {name: response[name] for name in KEPT_HEADERS if name in response}
@@ -111,24 +117,19 @@ class Ticket:
 
 
 def reserve(actor: Actor, key: str, request_hash: str) -> Ticket | HttpResponse:
-    """A ticket for the request that acts, or the answer once given. Raises Conflict, Invalid and Forbidden."""
+    """A ticket for a request that may act, or the answer once given. Raises Conflict, Invalid and Forbidden."""
     now = timezone.now()
     identity = {"organisation_id": actor.organisation_id, "actor_id": actor.id, "key": key}
     IdempotentAnswer.objects.filter(created_at__lte=now - KEPT).delete()
-    IdempotentAnswer.objects.filter(**identity, status=0, created_at__lte=now - ABANDONED).delete()
     fresh = {"request_hash": request_hash, "created_at": now}
     try:
-        row, is_first = IdempotentAnswer.objects.get_or_create(**identity, defaults=fresh)
+        row, _ = IdempotentAnswer.objects.get_or_create(**identity, defaults=fresh)
     except IntegrityError:  # made and released by another request while this one looked twice
         raise _still_running() from None
-    if is_first:
-        return Ticket(actor, row)
     if row.request_hash != request_hash:
         message = "This Idempotency-Key was used for another request. Use a new key for a new request."
         raise Invalid(message, code="IDEMPOTENCY_KEY_REUSED")
-    if not row.status:
-        raise _still_running()
-    return _replayed(actor, row)
+    return _replayed(actor, row) if row.status else Ticket(actor, row)
 
 
 def is_dry_run(request: HttpRequest) -> bool:

@@ -195,7 +195,7 @@ def _place_of(report: Report, processor: Processor, now: datetime) -> _Place:
         return _Place.NEXT if report.sequence == processor.sequence + 1 else _Place.BROKEN
     if report.sequence == 1:
         return _Place.FRESH
-    if processor.last_seen_at > now - settings.PROCESSOR_LIVENESS:
+    if abs(now - processor.last_seen_at) < settings.PROCESSOR_LIVENESS:  # later than that: the clock was put back
         message = f"Another run of {processor.instance!a} reports now. Give each instance a name of its own."
         raise Conflict(message, [Detail("instance", "superseded", message)], code="SUPERSEDED")
     return _Place.BROKEN

@@ -1,8 +1,6 @@
-"""What PostgreSQL tells the runtime feed of at every commit, whoever wrote: a version, a token, its limits. And an index
-by which a version that changed 100,000 pipelines is read a page at a time."""
+"""What PostgreSQL tells the runtime feed of at every commit, whoever wrote: a version, a token, its limits."""
 
-import django.db.models.deletion
-from django.db import migrations, models
+from django.db import migrations
 
 from accounts.rules import statements
 
@@ -30,7 +28,6 @@ PIPELINES = [
     "CREATE TRIGGER tell_of_pipelines AFTER UPDATE ON pipelines_pipeline REFERENCING OLD TABLE AS unchanged NEW TABLE AS "
     "changed FOR EACH STATEMENT EXECUTE FUNCTION pinion_tell_of_pipelines()",
 ]
-OLD_INDEX = "pipelines_pipeline_changed_in_id_63cf07f9"  # which the new one replaces
 
 
 def tell(name: str, table: str, events: str, payload: str) -> list[str]:
@@ -55,30 +52,5 @@ class Migration(migrations.Migration):
                 *tell("tell_of_limit", "pipelines_tokenpipeline", "INSERT OR UPDATE OR DELETE", LIMITS),
             ],
             sqlite=[],
-        ),
-        # By hand, since Django would make the table anew on SQLite, and lose its triggers.
-        migrations.SeparateDatabaseAndState(
-            database_operations=[
-                statements(
-                    postgresql=[f"DROP INDEX {OLD_INDEX}", f"DROP INDEX {OLD_INDEX}_like"],
-                    sqlite=[f"DROP INDEX {OLD_INDEX}"],
-                )
-            ],
-            state_operations=[
-                migrations.AlterField(
-                    model_name="pipeline",
-                    name="changed_in",
-                    field=models.ForeignKey(
-                        db_index=False,
-                        null=True,
-                        on_delete=django.db.models.deletion.PROTECT,
-                        related_name="+",
-                        to="pipelines.configurationversion",
-                    ),
-                )
-            ],
-        ),
-        migrations.AddIndex(
-            model_name="pipeline", index=models.Index(fields=["changed_in", "id"], name="pipeline_by_change")
         ),
     ]

@@ -9,6 +9,7 @@ from django.utils import timezone
 from accounts.actors import Actor, ActorType
 from accounts.errors import Conflict, Refused
 from accounts.roles import Role
+from pipelines.feed.figures import minute_of
 from pipelines.models import OnFailure, OnInconclusive, Rollout, RolloutState, RolloutWave, Verdict
 from pipelines.rollouts.gates import Gate, evidence_of, judge
 from pipelines.rollouts.lifecycle import finish, hold, last_wave, runner
@@ -67,6 +68,8 @@ def _found(rollout_id: str) -> Rollout:
 
 def _advance(rollout: Rollout, now: datetime) -> None:
     wave = last_wave(rollout)
+    if wave is not None:
+        _keep_in_time(wave, now)
     if wave is not None and not _may_go_on(rollout, wave, now):
         return
     if rollout.waves_applied == rollout.wave_count:
@@ -89,6 +92,14 @@ def _apply_next(rollout: Rollout, wave: RolloutWave | None, now: datetime) -> No
 def _ends(rollout: Rollout) -> bool:
     """Whether nothing is left to do but to end it: a step of its own, so that a wave holds its version's lock briefly."""
     return rollout.state == RolloutState.RUNNING and rollout.waves_applied == rollout.wave_count and not rollout.gate
+
+
+def _keep_in_time(wave: RolloutWave, now: datetime) -> None:
+    """What is watched from a time to come was applied before the clock was put back, and is watched anew from now on."""
+    soonest = minute_of(now) + timedelta(minutes=1)  # as after a pause: what this minute holds already is not of after
+    if wave.watched_from is not None and wave.watched_from > soonest:
+        wave.watched_from = soonest
+        wave.save(update_fields=["watched_from"])
 
 
 def _may_go_on(rollout: Rollout, wave: RolloutWave, now: datetime) -> bool:

@@ -8,7 +8,9 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
+from math import inf
 from queue import Empty, SimpleQueue
+from time import monotonic
 from typing import Protocol
 
 from django.db import DatabaseError, InterfaceError, connection
@@ -22,7 +24,7 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
 PLANS_KEPT = timedelta(days=7)
-TIDY_EVERY = timedelta(hours=1)
+TIDY_EVERY = 3600.0  # seconds
 
 
 class Stopping(Protocol):
@@ -62,12 +64,12 @@ def work(stop: Stopping, *, told: Callable[[Rollout], None] = lambda _: None) ->
     What fails is tried again, ever later up to half a minute, and so is a database that is away.
     """
     pause = POLL_SECONDS
-    tidied_at = timezone.now() - TIDY_EVERY
+    tidied_at = -inf
     while not stop.is_set():
         try:
-            if timezone.now() - tidied_at >= TIDY_EVERY:
+            if monotonic() - tidied_at >= TIDY_EVERY:
                 forget_old_plans()
-                tidied_at = timezone.now()
+                tidied_at = monotonic()
             failed = work_through(stop, told=told)
         except (DatabaseError, InterfaceError):
             logger.exception("The database cannot be asked for rollouts. It is asked again in %s seconds.", pause)

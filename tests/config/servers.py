@@ -31,10 +31,11 @@ COMMANDS = {
 
 @dataclass(frozen=True)
 class Served:
-    """Where a server listens, and the file that it logs to."""
+    """Where a server listens, the file that it logs to, and its process."""
 
     port: int
     log: Path
+    pid: int
 
     @property
     def url(self) -> str:
@@ -57,7 +58,7 @@ def serving(database_url: str, folder: Path, program: str = "uvicorn", **environ
             stdout=log,
             stderr=log,
         )
-        served = Served(listener.getsockname()[1], folder / "server.log")
+        served = Served(listener.getsockname()[1], folder / "server.log", process.pid)
         try:
             _wait(served, process)
             yield served

@@ -3,16 +3,18 @@
 from typing import Any
 
 import pytest
+from django.contrib.sessions.backends.db import SessionStore
 from django.core.exceptions import PermissionDenied
 from django.db import DataError, IntegrityError, InterfaceError, OperationalError
 from django.http import Http404, UnreadablePostError
 from django.test import RequestFactory
+from django.urls import reverse
 
 from accounts.models import AuditEntry, Organisation, User
 from integrations.models import Revision
 from pipelines.admin import site
 from tests.console.people import at_console
-from tests.factories import TemplateFactory
+from tests.factories import PASSWORD, TemplateFactory
 
 SENSITIVE = "hunter2-and-more"
 
@@ -52,6 +54,23 @@ def test_what_goes_wrong_has_a_page_that_says_what_to_do_and_nothing_more(
     assert '<a class="button plain" href="/admin/">Home</a>' in page
     assert SENSITIVE not in page
     assert ("Retry-After" in answer) is (status == 503)
+
+
+def test_a_session_that_cannot_be_kept_has_the_same_page(
+    organisation: Organisation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is saved when the view is over, where Django knows one answer to everything."""
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise OperationalError(SENSITIVE)
+
+    client = at_console(User.objects.create_superuser("root@house.example", "Root", PASSWORD))
+    client.raise_request_exception = False
+    monkeypatch.setattr(SessionStore, "save", fail)
+    answer = client.post(reverse("admin:choose_organisation"), {"organisation": organisation.pk})
+    assert (answer.status_code, answer["Retry-After"]) == (503, "1")
+    assert "The database is not available just now." in answer.content.decode()
+    assert SENSITIVE not in answer.content.decode()
 
 
 @pytest.mark.parametrize("address", ["/admin/pipelines/pin/", "/admin/accounts/apitoken/", "/admin/login/"])

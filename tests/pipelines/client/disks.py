@@ -9,13 +9,14 @@ PAGE = b"x" * 4096
 
 
 class Disk:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, size: int = SIZE) -> None:
         self.folder = folder
+        self.size = size
         self.mounted = False
 
     def __enter__(self) -> Self:
         self.folder.mkdir(exist_ok=True)
-        command = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(self.folder)]
+        command = ["mount", "-t", "tmpfs", "-o", f"size={self.size}", "tmpfs", str(self.folder)]
         self.mounted = subprocess.run(command, check=False, capture_output=True).returncode == 0
         return self
 

@@ -16,12 +16,18 @@ import httpx
 from tests.environment import ENVIRONMENT
 from tests.readme import ROOT
 
+COMMANDS = {
+    "uvicorn": ["uvicorn", "config.asgi:application", "--port", "{port}"],
+    "gunicorn": ["gunicorn", "config.wsgi", "--bind", "127.0.0.1:{port}", "--workers", "2", "--threads", "4"],
+}
+
 
 class KillableServer:
-    """uvicorn with the whole of Pinion, at one port for as long as this lives."""
+    """uvicorn with the whole of Pinion, or gunicorn with what it serves, at one port for as long as this lives."""
 
-    def __init__(self, database_url: str, folder: Path) -> None:
+    def __init__(self, database_url: str, folder: Path, program: str = "uvicorn") -> None:
         self.port = _free_port()
+        self.program = program
         self.log = folder / "server.log"
         self.database_url = database_url
         self._process: subprocess.Popen[bytes] | None = None
@@ -36,10 +42,12 @@ class KillableServer:
 
     def start(self) -> None:
         """Return when it answers."""
-        command = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--port", str(self.port)]
+        command = [sys.executable, "-m", *(part.format(port=self.port) for part in COMMANDS[self.program])]
         environment = {**os.environ, **ENVIRONMENT, "DATABASE_URL": self.database_url, "FEED_HEARTBEAT_SECONDS": "1"}
         with self.log.open("a") as log:
-            self._process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
+            )
         deadline = time.monotonic() + 60
         while not self._answers():
             assert self._process.poll() is None, self.log.read_text()
@@ -47,9 +55,9 @@ class KillableServer:
             time.sleep(0.02)
 
     def kill(self) -> None:
-        """With no time to say goodbye."""
+        """With no time to say goodbye, and with all that it began."""
         if self._process is not None:
-            self._process.send_signal(signal.SIGKILL)
+            os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
 
@@ -61,8 +69,8 @@ class KillableServer:
 
 
 @contextmanager
-def killable(database_url: str, folder: Path) -> Generator[KillableServer]:
-    server = KillableServer(database_url, folder)
+def killable(database_url: str, folder: Path, program: str = "uvicorn") -> Generator[KillableServer]:
+    server = KillableServer(database_url, folder, program)
     server.start()
     try:
         yield server
