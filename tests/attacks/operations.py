@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 from accounts.models import Organisation, User
@@ -125,7 +126,7 @@ def _places(organisation: Organisation) -> dict[str, str]:
 def _by_segment(address: str, places: Mapping[str, str]) -> dict[str, str]:
     segments = address.split("/")
     found = {}
-    for before, segment in zip(segments, segments[1:], strict=False):
+    for before, segment in pairwise(segments):
         for name in PARAMETER.findall(segment):
             assert before in places, UNKNOWN.format(segment, address)
             found[name] = places[before]
