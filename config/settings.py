@@ -187,6 +187,7 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "config.rest.schema.complete",
         "config.rest.schema.order_methods",
+        "config.rest.links.add_links",
     ],
 }
 
