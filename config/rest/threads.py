@@ -31,7 +31,7 @@ class PatientWorker(ThreadWorker):
         at_work = self.nr_conns - len(self.keepalived_conns) - len(self.pending_conns)
         patience = PRESSED if at_work > self.cfg.threads else settings.REQUEST_SECONDS
         for connection, began in list(arriving.items()):
-            if monotonic() - began > patience and arriving.pop(connection, None):
+            if monotonic() - began > patience and arriving.pop(connection, 0.0):
                 _stop_reading(connection)
 
 

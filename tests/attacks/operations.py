@@ -17,6 +17,8 @@ from tests.config.writes import writes
 from tests.conftest import token
 
 REPORT = {"instance": "eu-1", "run": "today", "sequence": 1}
+LOGIN = {"email": "nobody@acme.example", "password": "wrong"}
+REFRESH = {"refresh_token": "none"}
 SESSIONS = "/v1/admin/auth/"
 PARAMETER = re.compile(r"{(\w+)}")
 UNKNOWN = "No test knows what stands in {} of {}: say in PLACES what an id after that segment names."
@@ -73,7 +75,8 @@ class Description:
 
     def _body(self, operation: Mapping[str, Any]) -> dict[str, Any]:
         content = operation.get("requestBody", {}).get("content", {})
-        return self._resolved(content.get("application/json", {}).get("schema", {}))
+        body: dict[str, Any] = self._resolved(content.get("application/json", {}).get("schema", {}))
+        return body
 
     def _resolved(self, schema: Any) -> Any:
         if isinstance(schema, list):
@@ -92,20 +95,16 @@ def requests_in(organisation: Organisation) -> dict[str, Request]:
     made = {}
     for method, address, operation in Description().operations():
         name = operation["operationId"]
+        path: Mapping[str, str] = {}
+        body: Mapping[str, Any] | None = None
         if address.startswith(SESSIONS):
-            path, body = {}, {"email": "nobody@acme.example", "password": "wrong", "refresh_token": "none"}
-            body = {key: body[key] for key in operation_fields(operation)}
+            body = LOGIN if name == "log_in" else REFRESH
         elif method == "GET" or name == "send_report":
             path, body = _by_segment(address, places), REPORT if method == "POST" else None
         else:
             path, body = _by_position(address, f"/v1/admin/{known[name].path}"), known[name].body
         made[name] = Request(name, method, address, path, _needed(operation), body)
     return made
-
-
-def operation_fields(operation: Mapping[str, Any]) -> list[str]:
-    name = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
-    return {"LoginBody": ["email", "password"], "RefreshBody": ["refresh_token"]}[name]
 
 
 def _places(organisation: Organisation) -> dict[str, str]:

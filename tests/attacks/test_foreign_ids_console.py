@@ -125,7 +125,7 @@ def pages_for(rows: OneOfEach) -> Iterator[Page]:
         if not name.endswith("changelist"):
             yield Page("post", where, everything_sent(pin) | tag_for(name, rows))
             continue
-        for action in PAGES[model_of(name)].actions or ():
+        for action in getattr(PAGES[model_of(name)], "actions", None) or ():
             chosen = {"action": action, "index": "0", "_selected_action": [str(rows[model_of(name)].pk)]}
             yield Page("post", where, everything_sent(pin) | chosen)
 
