@@ -217,7 +217,7 @@ def _unreadable_form(request: HttpRequest) -> HttpResponse | None:
         form = request.POST
     except UnreadablePostError:
         return _page(400, "Not readable", "The form ended before all of it was here. Send it again.")
-    except (BadRequest, SuspiciousOperation, MultiPartParserError):  # too many fields or parts, or none that can be read
+    except (BadRequest, SuspiciousOperation, MultiPartParserError):  # too many parts, or none that can be read
         return _page(400, "Not readable", "The form holds more than any form of ours, or cannot be read as one.")
     if any("\0" in text for name, texts in form.lists() for text in (name, *texts)):
         return _page(400, "Not readable", "The form holds a NUL character. Take it out.")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from django.conf import LazySettings
 
 from accounts.models import User
 from tests.console.people import at_console, everything, key_for
@@ -45,9 +46,9 @@ def pages() -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize("debug", [False, True])
 def test_what_no_form_of_ours_holds_is_refused_on_a_page_and_changes_nothing(
-    debug: bool, admin_user: User, settings: object
+    debug: bool, admin_user: User, settings: LazySettings
 ) -> None:
-    settings.DEBUG = debug  # type: ignore[attr-defined]  # pytest-django's
+    settings.DEBUG = debug
     client = at_console(admin_user)
     client.raise_request_exception = False
     before = everything()
