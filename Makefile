@@ -12,7 +12,7 @@ SCHEMA := config/openapi.json
 say = @printf '\n==> %s\n' $(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test lint format types bench schema schema-check pins clean
+.PHONY: help setup setup-dev run test lint format types bench fuzz schema schema-check pins clean
 .DELETE_ON_ERROR:
 
 help: ## say what there is to make
@@ -69,6 +69,12 @@ types: setup-dev ## check the types
 bench: setup-dev ## run the benchmarks in tests/benchmarks on PostgreSQL
 	$(call say,"Measuring on PostgreSQL")
 	$(IN)/python -m pytest --database postgresql --override-ini 'python_files=bench_*.py' -s tests/benchmarks
+
+FUZZ_EXAMPLES ?= 100
+
+fuzz: setup-dev ## attack the API with FUZZ_EXAMPLES of every request, and the console with every id, on PostgreSQL
+	$(call say,"Attacking with $(FUZZ_EXAMPLES) examples of every request")
+	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(PYTEST) --database postgresql tests/attacks tests/config/test_schema.py
 
 schema: setup-dev ## write the OpenAPI file anew
 	$(call say,"Writing $(SCHEMA)")

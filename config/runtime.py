@@ -15,6 +15,7 @@ from django.http import HttpRequest
 from accounts.ids import new_id
 from config.exposition import METRICS, STANDING
 from config.metrics import observe
+from config.rest.arrival import bound_heads
 from config.rest.errors import answer_to
 from config.rest.requests import REQUEST_ID, current_request_id
 from config.rest.servers import ReadableHandler
@@ -49,6 +50,7 @@ class Application:
                 await self._feed.stop()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+            bound_heads(receive)
             self._end_streams_early()
             await send({"type": "lifespan.startup.complete"})
 

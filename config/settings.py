@@ -35,6 +35,7 @@ PROCESSOR_LIVENESS = timedelta(
 )
 REPORT_RETENTION = timedelta(days=env.int("REPORT_RETENTION_DAYS", default=7, validate=validate.Range(1)) or 0)
 TRUSTED_PROXIES: int = env.int("TRUSTED_PROXIES", default=0, validate=validate.Range(0))
+REQUEST_SECONDS: int = env.int("REQUEST_SECONDS", default=20, validate=validate.Range(1, 600))
 SECURE_SSL_REDIRECT: bool = env.bool("SECURE_SSL_REDIRECT", default=not DEBUG)
 SECURE_HSTS_SECONDS: int = env.int(
     "SECURE_HSTS_SECONDS", default=0 if DEBUG else 31_536_000, validate=validate.Range(0)
@@ -186,6 +187,7 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "config.rest.schema.complete",
         "config.rest.schema.order_methods",
+        "config.rest.links.add_links",
     ],
 }
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.conf import settings
+from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import DataError, IntegrityError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, UnreadablePostError
+from django.http.multipartparser import MultiPartParserError
 from django.template.loader import render_to_string
 from django.views import defaults
 from psycopg.errors import DiskFull
@@ -232,11 +234,19 @@ def _has_no_room(error: OperationalError) -> bool:
 
 
 def _unreadable_form(request: HttpRequest) -> HttpResponse | None:
-    """PostgreSQL keeps no NUL, and not every value of a form passes a field that refuses one."""
+    """PostgreSQL keeps no NUL, and not every value of a form passes a field that refuses one.
+
+    Of a form that is too large only the beginning has been kept.
+    """
+    length, most = request.META.get("CONTENT_LENGTH") or "0", settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    if length.isascii() and length.isdigit() and int(length) > most:
+        return _page(413, "Too large", f"The form is too large. Send at most {most // 1024} KiB.")
     try:
         form = request.POST
     except UnreadablePostError:
         return _page(400, "Not readable", "The form ended before all of it was here. Send it again.")
+    except (BadRequest, SuspiciousOperation, MultiPartParserError):  # too many parts, or none that can be read
+        return _page(400, "Not readable", "The form holds more than any form of ours, or cannot be read as one.")
     if any("\0" in text for name, texts in form.lists() for text in (name, *texts)):
         return _page(400, "Not readable", "The form holds a NUL character. Take it out.")
     return None

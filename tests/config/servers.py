@@ -22,6 +22,8 @@ COMMANDS = {
         "config.wsgi:application",
         "--bind",
         "fd://{fd}",
+        "--worker-class",
+        "config.rest.threads.PatientWorker",
         "--threads",
         "8",
         "--no-control-socket",

@@ -1,6 +1,6 @@
 """The OpenAPI description is true: a live server is asked everything it offers, by everybody, and answers as it says.
 
-`SCHEMA_EXAMPLES=100 python -m pytest tests/config/test_schema.py` asks more of it.
+`make fuzz` asks far more of it.
 """
 
 import json
@@ -35,13 +35,18 @@ from tests.config.servers import serving
 from tests.conftest import token
 from tests.factories import system
 
-EXAMPLES = int(os.environ.get("SCHEMA_EXAMPLES", "3"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "3"))
 CHECKED = (
     "not_a_server_error",
     "status_code_conformance",
     "content_type_conformance",
     "response_headers_conformance",
     "response_schema_conformance",
+    "allow_header_conformance",
+    "ignored_auth",
+    "missing_required_header",
+    "negative_data_rejection",
+    "unsupported_method",
 )
 ENDLESS = "/v1/runtime/stream"  # nobody reads its answer to the end
 METHODS = ("get", "put", "post", "delete", "patch")
@@ -58,7 +63,9 @@ def each(described: Mapping[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
     return [(method, path, one) for path, item in described["paths"].items() for method, one in item.items()]
 
 
-@pytest.mark.parametrize("role", ["nobody", "viewer", "editor", "admin", "processor"])
+@pytest.mark.parametrize(
+    "role", ["nobody", "viewer", "editor", "admin", "processor", "viewer token", "editor token", "admin token"]
+)
 def test_every_answer_is_one_that_the_description_foretells(
     role: str, committed_db: str, tmp_path: Path, described: dict[str, Any]
 ) -> None:
@@ -103,7 +110,7 @@ def complaint_of(
             if name in real and data.draw(st.integers(0, 3)):
                 case.path_parameters[name] = data.draw(st.sampled_from(real[name]))
         answer = case.call(base_url=url, session=session, headers=headers)
-        case.validate_response(answer, checks=checks)
+        case.validate_response(answer, checks=checks, headers=headers, transport_kwargs={"base_url": url})
 
     try:
         answers()
@@ -115,8 +122,9 @@ def complaint_of(
 def bearer(organisation: Organisation, role: str) -> dict[str, str]:
     if role == "nobody":
         return {}
-    if role == "processor":
-        return {"Authorization": f"Bearer {token(organisation, Role.PROCESSOR)[1]}"}
+    if role == "processor" or role.endswith(" token"):
+        scope = Role(role.removesuffix(" token"))
+        return {"Authorization": f"Bearer {token(organisation, scope)[1]}"}
     user: User = User.objects.by_email(login(Role(role))["email"]).get()
     return {"Authorization": f"Bearer {access_token(user)}"}
 

@@ -1,0 +1,95 @@
+"""Whole stories over the API: what one answer gave is used in the next request, as the links of the description say."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis import checks as known_checks
+
+from config.documentation import OPENAPI
+from pipelines.demo import load_demo
+from tests.config.servers import serving
+from tests.config.test_schema import CHECKED, ENDLESS, EXAMPLES, bearer, each, exactly, real_ids, roll_out
+
+STORIES = 8  # for each example that is asked of a single operation
+STEPS = 8
+OF_STORIES = ("use_after_free", "ensure_resource_availability")
+SHORTEST = 3  # characters; what is shorter names nothing, and what stands in the demo is asked for instead
+
+
+@pytest.fixture(scope="module")
+def described() -> dict[str, Any]:
+    read: dict[str, Any] = json.loads(OPENAPI.read_text())
+    return read
+
+
+@pytest.mark.parametrize("role", ["editor", "admin token"])
+def test_what_was_made_is_there_until_it_is_removed(
+    role: str, committed_db: str, tmp_path: Path, described: dict[str, Any]
+) -> None:
+    organisation = load_demo()
+    roll_out(organisation)
+    headers, real = bearer(organisation, role), real_ids()
+    schema: Any = schemathesis.openapi.from_dict(exactly(described)).exclude(path=ENDLESS)
+    checks = [known_checks.CHECKS.get_one(name) for name in (*CHECKED, *OF_STORIES)]
+    made: set[str] = set()
+    used: set[str] = set()
+    with serving(committed_db, tmp_path) as served:
+
+        class Story(schema.as_state_machine()):  # type: ignore[misc]  # a class made from the description
+            """One request after another, each with what an earlier one gave, or with what the demo holds."""
+
+            def get_call_kwargs(self, case: Any) -> dict[str, Any]:
+                return {"headers": headers, "base_url": served.url}
+
+            def before_call(self, case: Any) -> None:
+                case.query.pop("dry_run", None)  # what is answered so is not there afterwards
+                for name, known in real.items():
+                    if len(str(case.path_parameters.get(name, ""))) < SHORTEST:
+                        case.path_parameters[name] = known[0]
+                used.update(made & {str(value) for value in case.path_parameters.values()})
+
+            def validate_response(self, response: Any, case: Any, *args: Any, **kwargs: Any) -> None:
+                case.validate_response(
+                    response, checks=checks, headers=headers, transport_kwargs={"base_url": served.url}
+                )
+                if response.status_code == 201:
+                    made.add(response.json().get("id", ""))
+
+        Story.run(
+            settings=settings(
+                max_examples=STORIES * EXAMPLES,
+                stateful_step_count=STEPS,
+                deadline=None,
+                derandomize=True,
+                database=None,
+                phases=[Phase.generate],
+                suppress_health_check=list(HealthCheck),
+            )
+        )
+    assert used, f"Nothing was asked of the {len(made)} objects that were made, so no story was told."
+
+
+def test_everything_that_is_made_leads_to_what_can_be_done_with_it(described: dict[str, Any]) -> None:
+    """A link for each operation on one object, where the collection's own address says which."""
+    made = {
+        one["operationId"]: set(one["responses"]["201"].get("links", {}))
+        for method, _, one in each(described)
+        if method == "post" and "201" in one["responses"]
+    }
+    assert made["create_token"] == {"revoke_token"}
+    assert made["create_user"] == {"get_user", "update_user"}
+    assert made["create_template"] > {"get_template", "delete_template", "list_revisions", "create_revision"}
+    assert made["create_revision"] == {
+        "get_revision",
+        "compare_revisions",
+        "list_revision_usages",
+        "set_revision_status",
+    }
+    assert made["create_pipeline"] > {"get_pipeline", "get_pipeline_config", "assign_integration"}
+    assert made["assign_integration"] > {"get_pipeline_integration", "remove_pipeline_integration"}
+    assert made["plan_rollout"] > {"start_rollout", "list_rollout_targets", "discard_rollout"}
+    assert [name for name, links in made.items() if not links] == ["install_vendor", "revert_rollout"]
