@@ -71,7 +71,7 @@ class Visitor:
         buttons = self.page.locator("#content form[method=post]").last.locator(SUBMIT)
         if not buttons.count():
             return False
-        buttons.first.click()
+        buttons.last.click()
         self.page.wait_for_load_state("domcontentloaded")
         self.look(f"after {where}")
         return True
