@@ -37,6 +37,11 @@ class World:
     credentials: dict[str, str] = field(default_factory=dict)
 
     @property
+    def email(self) -> str:
+        """Of the admin."""
+        return self.people[Role.ADMIN].email
+
+    @property
     def secrets(self) -> dict[str, str]:
         return self.vendors | self.credentials
 
@@ -54,7 +59,7 @@ def world(organisation: Organisation) -> World:
     template = TemplateFactory(organisation=organisation, vendor="ga4", config=config)
     pin = PinFactory(organisation=organisation, pipeline=pipeline, template=template)
     create_revision(actor=actor, template_id=template.pk, config={**config, "api_secret": vendors["config"]})
-    people = {
+    people: dict[Role, User] = {
         role: UserFactory(organisation=organisation, role=role, password=PASSWORD)
         for role in (Role.VIEWER, Role.EDITOR, Role.ADMIN)
     }

@@ -146,7 +146,7 @@ def _pins(actor: Actor, template: Template, pipeline: Pipeline, texts: dict[str,
     more = [
         PipelineFactory(organisation=organisation, name=f"{number} {texts['Pipeline.name']}") for number in range(3)
     ]
-    pins = [
+    pins: list[Pin] = [
         PinFactory(organisation=organisation, pipeline=each, template=template, number=2) for each in [pipeline, *more]
     ]
     update_pin(actor=actor, pipeline_id=pipeline.pk, pin_id=pins[0].pk, enabled=False)

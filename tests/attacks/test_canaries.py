@@ -110,7 +110,7 @@ def test_no_answer_to_anybody_and_no_log_of_a_server_holds_a_secret(
 ) -> None:
     """Every address as everybody; the feed alone shows the secrets of vendors, and to processors alone."""
     monkeypatch.setitem(COMMANDS, "talkative", TALKATIVE[program])
-    found, statuses = [], set()
+    found, statuses, shown = [], set(), set()
     secrets = made.secrets | SETTINGS
     with serving(committed_db, tmp_path, "talkative", LOG_LEVEL="DEBUG", **SETTINGS) as served:
         everybody = made.bearers | {"Prometheus": SETTINGS["METRICS_TOKEN"]}
@@ -119,10 +119,14 @@ def test_no_answer_to_anybody_and_no_log_of_a_server_holds_a_secret(
                 status, said = asked(served, "GET", path, bearer)
                 statuses.add(status)
                 feed = who == "processor" and path.startswith(SHOWS_SECRETS)
+                shown |= set(betrayed(said, made.vendors)) if feed else set()
                 hidden = {name: text for name, text in secrets.items() if not (feed and name in made.vendors)}
                 found += [(who, path, how) for how in betrayed(said, hidden)]
     assert found == []
     assert {200, 401, 403} <= statuses
+    assert {"parameter, plain", "shown, JSON"} <= shown, (
+        "Processors are shown them, so that there was something to find."
+    )
     log = served.log.read_bytes()
     assert b"GET /v1/admin/me" in log, "The access log is on."
     assert betrayed(log, secrets) == []
@@ -214,7 +218,7 @@ def test_the_page_of_an_error_while_debugging_shows_no_key_of_the_server(
     monkeypatch.setattr(settings, "SECRET_KEY_FALLBACKS", [secrets["SECRET_KEY"]])
     monkeypatch.setattr(settings, "PINION_SECRET_KEYS", {"canary": RING.encode()})
     monkeypatch.setattr(site, "home", lambda *_: 1 / 0)
-    environment = {"DATABASE_URL": f"postgresql://ann:{secrets['DATABASE_URL']}@db/pinion"}
+    environment: Any = {"DATABASE_URL": f"postgresql://ann:{secrets['DATABASE_URL']}@db/pinion"}
     page = client.get("/admin/", **environment)
     assert page.status_code == 500
     assert b"ZeroDivisionError" in page.content

@@ -97,7 +97,7 @@ def test_no_file_of_a_list_may_be_kept(organisation: Organisation, admin_user: U
     ],
 )
 def test_what_is_refused_before_any_page_is_reached_is_guarded_as_well(
-    db: None, settings: Any, method: str, where: str, more: dict[str, str]
+    db: None, settings: Any, method: str, where: str, more: Any
 ) -> None:
     settings.ALLOWED_HOSTS = ["testserver"]
     answer = Client(raise_request_exception=False).generic(method, where, **more)
