@@ -124,9 +124,8 @@ def test_no_answer_to_anybody_and_no_log_of_a_server_holds_a_secret(
                 found += [(who, path, how) for how in betrayed(said, hidden)]
     assert found == []
     assert {200, 401, 403} <= statuses
-    assert {"parameter, plain", "shown, JSON"} <= shown, (
-        "Processors are shown them, so that there was something to find."
-    )
+    seen = {"parameter, plain", "shown, JSON"} <= shown
+    assert seen == (program == "uvicorn"), "Where the feed is served processors see them: there is something to find."
     log = served.log.read_bytes()
     assert b"GET /v1/admin/me" in log, "The access log is on."
     assert betrayed(log, secrets) == []
