@@ -1,6 +1,6 @@
 """Logging in, staying logged in, logging out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
@@ -23,8 +23,8 @@ REFRESH_NOT_VALID = "This refresh token is not valid any more. Log in again."
 class Session:
     """What a client holds: a bearer for `expires_in` seconds, and the one-time token that gets the next pair."""
 
-    access_token: str
-    refresh_token: str
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
     expires_in: int
     token_type: str = "Bearer"  # noqa: S105  # the name of the scheme
 

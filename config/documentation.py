@@ -4,6 +4,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from django.http import HttpRequest, HttpResponse
+from django.views.decorators.cache import cache_control
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import condition, require_safe
 from drf_spectacular.views import SpectacularSwaggerSplitView
@@ -17,6 +18,7 @@ def _etag(_: HttpRequest) -> str:
 
 @csrf_exempt
 @require_safe
+@cache_control(no_cache=True)
 @condition(etag_func=_etag)
 def openapi(_: HttpRequest) -> HttpResponse:
     """Served as it is: making it anew takes a second, and nobody has logged in yet."""

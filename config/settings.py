@@ -64,6 +64,7 @@ SECURE_CSP = {
     "base-uri": ["'none'"],
 }
 SECURE_CSP_DOCS = SECURE_CSP | {"style-src": ["'self'", "'unsafe-inline'"]}  # Swagger UI styles its own elements
+DEFAULT_EXCEPTION_REPORTER_FILTER = "config.security.Concealing"
 if TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
@@ -86,11 +87,11 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "config.metrics.Measured",
+    "config.security.GuardingHeaders",
     "config.rest.requests.RequestId",
     "config.rest.errors.ApiErrors",
     "config.rest.bodies.ReadableRequests",
     "django.middleware.security.SecurityMiddleware",
-    "config.security.ContentSecurityPolicy",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

@@ -43,6 +43,10 @@ class _Pair(NamedTuple):
     before: JSON | _Absent
     after: JSON | _Absent
 
+    def __repr__(self) -> str:
+        """Without the two values, which may hold secrets."""
+        return f"_Pair({self.pointer!r})"
+
 
 def diff_keys(before: Collection[str], after: Collection[str]) -> KeyChanges:
     return KeyChanges(tuple(sorted(set(after) - set(before))), tuple(sorted(set(before) - set(after))))

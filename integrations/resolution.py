@@ -58,7 +58,7 @@ class _Blank:
     """A string value to fill in: `pieces` are literal text and keys in turn, beginning and ending with text."""
 
     pointer: str
-    pieces: tuple[str, ...]
+    pieces: tuple[str, ...] = field(repr=False)
     keys: frozenset[str]
     field_type: FieldType | None
 
@@ -81,7 +81,7 @@ class _Blank:
 class _Branch:
     """A container to copy: `plain` as it stands, and the places in it that have to be filled in or copied in turn."""
 
-    plain: dict[str, JSON] | list[JSON]
+    plain: dict[str, JSON] | list[JSON] = field(repr=False)
     moving: tuple[tuple[Any, "_Branch | _Blank"], ...]
 
     def filled(self, parameters: Mapping[str, str], hidden: Collection[str]) -> Any:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -174,7 +174,7 @@ def _compile(text: str, types: tuple[tuple[str, Any], ...]) -> CompiledConfig:
 class _Draft:
     """A config that may become a revision: whole, the places that will be sealed, and what is unusual about it."""
 
-    config: dict[str, Any]
+    config: dict[str, Any] = field(repr=False)
     secrets: frozenset[str]
     types: Mapping[str, Any]
     warnings: tuple[Detail, ...]

@@ -1,7 +1,7 @@
 """The difference of two revisions, as written or as one pipeline would run them; secrets show only that they changed."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from accounts.errors import PreflightFailed
@@ -43,7 +43,7 @@ def compare(before: Revision | None, after: Revision, pipeline: Pipeline | None 
 class _Side:
     """A config with its secrets in place, and where they are."""
 
-    config: Any
+    config: Any = field(repr=False)
     secrets: Collection[str]
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from django.db import transaction
 from django.utils import timezone
@@ -29,7 +29,7 @@ SURROGATE = re.compile(r"[\ud800-\udfff]")
 class Wish:
     """What a parameter is to become: a value, or None for gone. Secret can be set, never cleared."""
 
-    value: str | None
+    value: str | None = field(repr=False)
     secret: bool = False
     verbatim: bool = False
 
@@ -101,7 +101,7 @@ class _Change:
 
     key: str
     before: Parameter | None
-    value: str | None
+    value: str | None = field(repr=False)
     secret: bool
 
 

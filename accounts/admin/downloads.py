@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import islice
@@ -19,7 +20,9 @@ from accounts.admin.console import ConsoleAdmin, require
 
 Columns = Mapping[str, Callable[[Any], Any]]  # the name of each column, and how to read it from a row
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+# What a spreadsheet may take for a formula: one of these signs, full width or not, behind whatever is not seen.
+UNSEEN = r"\s\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff"
+FORMULA = re.compile(rf"['{UNSEEN}]*[-=+@\uff1d\uff0b\uff0d\u2212\uff20]|'*[\t\r\n]")
 ROWS_AT_ONCE = 500
 
 
@@ -85,7 +88,8 @@ class Line:
 
 
 def as_csv(rows: Iterable[Any], columns: Columns) -> Iterator[str]:
-    writer = csv.writer(Line())
+    """Every text in quotes: some spreadsheets part a cell at a semicolon too, and would meet a formula behind it."""
+    writer = csv.writer(Line(), quoting=csv.QUOTE_NONNUMERIC)
     yield writer.writerow(columns)
     lines = (writer.writerow([cell(read(row)) for read in columns.values()]) for row in rows)
     yield from _joined(lines)
@@ -103,13 +107,17 @@ def as_json(rows: Iterable[Any], columns: Columns) -> Iterator[str]:
 
 
 def cell(value: Any) -> Any:
-    """A value as one cell, which no spreadsheet takes for a formula."""
+    """A value as one cell, which no spreadsheet takes for a formula; a number stays one.
+
+    What looks like a formula gets an apostrophe in front, and so does what has one already: taking the first one off
+    whatever looks like a formula gives the exact text again.
+    """
     simple = plain(value)
     if simple is None:
         return ""
     if isinstance(simple, bool | dict | list):
         return json.dumps(simple, ensure_ascii=False)
-    if isinstance(simple, str) and simple.startswith(FORMULA_STARTS):
+    if isinstance(simple, str) and FORMULA.match(simple):
         return f"'{simple}"
     return simple
 

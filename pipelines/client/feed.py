@@ -5,7 +5,7 @@ import re
 import ssl
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from http import HTTPStatus
 from socket import SHUT_RDWR, socket
@@ -56,7 +56,7 @@ class Page:
     version: int
     after: str | None
     has_more: bool
-    lines: list[bytes]
+    lines: list[bytes] = field(repr=False)
     removed: list[str]
 
 

@@ -32,6 +32,10 @@ class Document(NamedTuple):
     line: bytes
     readable: bool = True
 
+    def __repr__(self) -> str:
+        """Without the line, which holds secrets."""
+        return f"Document({self.row!r}, readable={self.readable})"
+
 
 @dataclass(frozen=True, slots=True)
 class _Runnable:
@@ -40,14 +44,14 @@ class _Runnable:
     revision_id: str
     says: str
     config: CompiledConfig | None  # None where its secrets cannot be opened
-    fixed: tuple[str, str] | None = None  # the config as text, and its digest
+    fixed: tuple[str, str] | None = field(default=None, repr=False)  # the config as text, and its digest
 
 
 @dataclass(slots=True)
 class _Values:
     """The parameters of one pipeline, and the keys of those that cannot be opened."""
 
-    plain: dict[str, str] = field(default_factory=dict)
+    plain: dict[str, str] = field(default_factory=dict, repr=False)
     unreadable: set[str] = field(default_factory=set)
 
 

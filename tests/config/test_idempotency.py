@@ -1,6 +1,5 @@
 """Idempotency keys: the same request acts once, whatever happens in between."""
 
-import hashlib
 import json
 import threading
 from collections.abc import Callable
@@ -9,11 +8,13 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.utils.crypto import salted_hmac
 
 from accounts.credentials import access_token
 from accounts.models import ApiToken, IdempotentAnswer, Organisation, User
 from accounts.roles import Role
 from accounts.users import update_user
+from config.rest.writes import SALT
 from integrations import secrets
 from pipelines.api import pins
 from pipelines.api import pipelines as door
@@ -87,7 +88,8 @@ def test_a_key_is_forgotten_after_24_hours(boss: Api) -> None:
 
 def test_a_key_whose_process_died_is_free_at_once_for_the_same_request(boss: Api, demo: Organisation) -> None:
     actor = User.objects.by_email(login(Role.ADMIN)["email"]).get()
-    request_hash = hashlib.sha256(b'POST /v1/admin/pipelines\n{"name": "Late"}').hexdigest()
+    said = b'POST /v1/admin/pipelines\n{"name": "Late"}'
+    request_hash = salted_hmac(SALT, said, algorithm="sha256").hexdigest()
     IdempotentAnswer.objects.create(organisation=demo, actor_id=actor.pk, key=KEY, request_hash=request_hash)
     other = boss.post("pipelines", {"name": "Other"}, Idempotency_Key=KEY)
     assert (other.status_code, other.json()["error"]["code"]) == (422, "IDEMPOTENCY_KEY_REUSED")

@@ -42,7 +42,7 @@ def ticked(client: Client, address: str, kind: str, keys: list[str]) -> Any:
         ("\tx", "'\tx"),
         ("\rx", "'\rx"),
         ("a=1", "a=1"),
-        (" =1", " =1"),
+        (" =1", "' =1"),
         ("", ""),
         (None, ""),
         (-1, -1),
@@ -58,7 +58,7 @@ def test_a_file_is_the_same_in_both_kinds_and_json_keeps_the_text_as_it_is() -> 
     columns = {"name": lambda row: row[0], "count": lambda row: row[1]}
     rows = [("=danger", 1), ('quoted "and", parted\nin lines', 2), ("Ünïcode", 3)]
     assert "".join(as_csv(rows, columns)) == (
-        'name,count\r\n\'=danger,1\r\n"quoted ""and"", parted\nin lines",2\r\nÜnïcode,3\r\n'
+        '"name","count"\r\n"\'=danger",1\r\n"quoted ""and"", parted\nin lines",2\r\n"Ünïcode",3\r\n'
     )
     assert json.loads("".join(as_json(rows, columns))) == [{"name": name, "count": count} for name, count in rows]
     assert json.loads("".join(as_json([], columns))) == []

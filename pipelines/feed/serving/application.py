@@ -45,6 +45,10 @@ class Answer(NamedTuple):
     headers: list[tuple[bytes, bytes]]
     body: bytes
 
+    def __repr__(self) -> str:
+        """Without the body, which holds secrets."""
+        return f"Answer({self.status})"
+
 
 class Standing(NamedTuple):
     """How the feed of this process is doing: streams and snapshots under way, and for how long memory was not compared with the database.

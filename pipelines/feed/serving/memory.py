@@ -28,7 +28,7 @@ class Entry:
     etag: bytes
     unchanged: Message
     start: Message | None = None
-    body: Message | None = None
+    body: Message | None = field(default=None, repr=False)
 
 
 @dataclass(slots=True, eq=False)
