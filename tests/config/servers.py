@@ -31,10 +31,11 @@ COMMANDS = {
 
 @dataclass(frozen=True)
 class Served:
-    """Where a server listens, and the file that it logs to."""
+    """Where a server listens, the file that it logs to, and its first process."""
 
     port: int
     log: Path
+    process_id: int
 
     @property
     def url(self) -> str:
@@ -45,8 +46,13 @@ class Served:
 
 
 @contextmanager
-def serving(database_url: str, folder: Path, program: str = "uvicorn", **environment: str) -> Generator[Served]:
-    """A server that answers, with nothing in its environment but what tests have and what is given."""
+def serving(
+    database_url: str, folder: Path, program: str = "uvicorn", *, core: int | None = None, **environment: str
+) -> Generator[Served]:
+    """A server that answers, with nothing in its environment but what tests have and what is given.
+
+    With a `core` it runs on that one alone, and so does every process that it starts.
+    """
     with socket.create_server(("127.0.0.1", 0)) as listener, (folder / "server.log").open("w") as log:
         command = [sys.executable, *(part.format(fd=listener.fileno()) for part in COMMANDS[program])]
         process = subprocess.Popen(
@@ -57,7 +63,9 @@ def serving(database_url: str, folder: Path, program: str = "uvicorn", **environ
             stdout=log,
             stderr=log,
         )
-        served = Served(listener.getsockname()[1], folder / "server.log")
+        if core is not None:
+            os.sched_setaffinity(process.pid, {core})
+        served = Served(listener.getsockname()[1], folder / "server.log", process.pid)
         try:
             _wait(served, process)
             yield served
