@@ -46,13 +46,8 @@ class Served:
 
 
 @contextmanager
-def serving(
-    database_url: str, folder: Path, program: str = "uvicorn", *, core: int | None = None, **environment: str
-) -> Generator[Served]:
-    """A server that answers, with nothing in its environment but what tests have and what is given.
-
-    With a `core` it runs on that one alone, and so does every process that it starts.
-    """
+def serving(database_url: str, folder: Path, program: str = "uvicorn", **environment: str) -> Generator[Served]:
+    """A server that answers, with nothing in its environment but what tests have and what is given."""
     with socket.create_server(("127.0.0.1", 0)) as listener, (folder / "server.log").open("w") as log:
         command = [sys.executable, *(part.format(fd=listener.fileno()) for part in COMMANDS[program])]
         process = subprocess.Popen(
@@ -63,8 +58,6 @@ def serving(
             stdout=log,
             stderr=log,
         )
-        if core is not None:
-            os.sched_setaffinity(process.pid, {core})
         served = Served(listener.getsockname()[1], folder / "server.log", process.pid)
         try:
             _wait(served, process)

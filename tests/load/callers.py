@@ -17,6 +17,11 @@ ANSWERED = (200, 201, 204, 302, 304)
 Lines = Callable[[Any], Iterable[Line]]
 
 
+def no_lines(_: Any) -> Iterable[Line]:
+    """Of what changes nothing that runs."""
+    return ()
+
+
 class Surprise(Exception):
     """An answer that nobody expected; it is in the ledger already."""
 
@@ -56,7 +61,7 @@ class Caller:
         *,
         body: Any = None,
         actions: Iterable[str],
-        lines: Lines = lambda said: (),
+        lines: Lines = no_lines,
         allowed: Collection[str] = (),
         **headers: str,
     ) -> Any:
@@ -72,7 +77,7 @@ class Caller:
         return said
 
     async def change_once(
-        self, kind: str, path: str, *, body: Any, actions: Iterable[str], lines: Lines = lambda said: (), hangs_up: bool
+        self, kind: str, path: str, *, body: Any, actions: Iterable[str], lines: Lines = no_lines, hangs_up: bool
     ) -> Any:
         """The same with an Idempotency-Key, sent until there is an answer: by one who hangs up and asks again, or by two
         at the same moment."""
@@ -83,7 +88,9 @@ class Caller:
         again = await self._try(kind, path, body, key, tried)
         same = again.json() == answer.json() and again.headers.get("Idempotent-Replayed") == "true"
         if not same:
-            self.ledger.surprise(f"{kind}: the key {key} was answered with {answer.text[:200]}, then {again.text[:200]}")
+            self.ledger.surprise(
+                f"{kind}: the key {key} was answered with {answer.text[:200]}, then {again.text[:200]}"
+            )
         self.ledger.replayed += 1
         self.ledger.done(tried, actions, lines(answer.json()))
         return answer.json()
@@ -94,9 +101,11 @@ class Caller:
         return await self.ask(kind, "POST", path, body=body, allowed=["STILL_RUNNING"], **headers)
 
     async def _ask_again(self, kind: str, path: str, body: Any, key: str, tried: list[str]) -> httpx.Response:
-        while not (answer := await self._try(kind, path, body, key, tried)).is_success:
+        while True:
+            answer = await self._try(kind, path, body, key, tried)
+            if answer.is_success:
+                return answer
             await asyncio.sleep(AGAIN)
-        return answer
 
     async def _send_twice(self, kind: str, path: str, body: Any, key: str, tried: list[str]) -> httpx.Response | None:
         both = await asyncio.gather(*(self._try(kind, path, body, key, tried) for _ in range(2)))

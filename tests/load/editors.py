@@ -3,36 +3,22 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from itertools import count
-from typing import Any
 
 from tests.load.callers import Caller
+from tests.load.hands import Hands, address_of, no_pin, numbers, pin_line
 from tests.load.ledger import Line
-from tests.load.scene import TAG, Scene
-
-Pin = dict[str, Any]
+from tests.load.scene import SECRET, TAG, Scene
 
 WEBHOOK = {"url": "https://hooks.example.com/events"}
-numbers = count(1)  # what makes every value a new one, so that every accepted write is a change
 
 
-def pin_line(pin: Pin) -> Line:
-    return Line(pin["pipeline_id"], "pin", pin["id"], revision_id=pin["revision_id"], enabled=pin["enabled"])
-
-
-def no_pin(pin: Pin) -> Line:
-    return Line(pin["pipeline_id"], "pin", pin["id"])
-
-
-class Editor:
-    """Owns some pipelines, which nobody else changes but rollouts, and the rival who is sent along on purpose."""
+class Editor(Hands):
+    """Makes every kind of change by turns; a rival is sent along where two are to want something at once."""
 
     def __init__(self, me: Caller, rival: Caller, admin: Caller, scene: Scene, number: int) -> None:
-        self.me = me
+        super().__init__(me, scene, random.Random(number))  # noqa: S311  # replayed, not secret
         self.rival = rival
         self.admin = admin
-        self.scene = scene
-        self.dice = random.Random(number)  # noqa: S311  # replayed, not secret
         self.number = number
         self.pipelines = scene.pipelines[number :: len(scene.editors)]
         self.template = ""  # one of its own
@@ -55,6 +41,7 @@ class Editor:
             self.label,
             self.live_and_die,
             self.judge_revision,
+            self.install,
         ]
 
     async def step(self, number: int) -> None:
@@ -65,49 +52,50 @@ class Editor:
     # --- pins ---------------------------------------------------------------------------------------------------------
 
     async def move(self, pipeline: str) -> None:
+        """What a pin shows has changed also when its template has a new revision."""
         pin, tag = await self.pin_of(pipeline, self.scene.moved)
-        await self._put(self.me, pin, {"revision_id": self._another(pin)}, tag)
+        wanted = self.dice.choice([each for each in self.scene.revisions if each != pin["revision_id"]])
+        await self.put_pin(self.me, pin, {"revision_id": wanted}, tag, "PRECONDITION_FAILED")
 
     async def toggle(self, pipeline: str) -> None:
         pin, tag = await self.pin_of(pipeline, self.scene.tagged)
-        await self._patch(pin, {"enabled": not pin["enabled"]}, tag)
+        await self.patch_pin(pin, {"enabled": not pin["enabled"]}, tag)
 
     async def turn_what_rolls(self, pipeline: str) -> None:
         """A rollout may have moved it since it was read."""
         pin, tag = await self.pin_of(pipeline, self.scene.rolled)
-        await self._patch(pin, {"enabled": not pin["enabled"]}, tag, "PRECONDITION_FAILED")
+        await self.patch_pin(pin, {"enabled": not pin["enabled"]}, tag, "PRECONDITION_FAILED")
 
     async def race_to_move(self, pipeline: str) -> None:
         """Two who saw the same, and want it otherwise: one is told that it has changed."""
-        pin, tag = await self.pin_of(pipeline, self.scene.moved)
-        wanted = [{"revision_id": self._another(pin)}, {"enabled": not pin["enabled"]}]
+        pin, tag = await self.pin_of(pipeline, self.scene.tagged)
+        other = next(each for each in self.scene.of_tagged if each != pin["revision_id"])
+        wanted = [{"revision_id": other}, {"enabled": not pin["enabled"]}]
         both = zip((self.me, self.rival), wanted, strict=True)
-        said = await asyncio.gather(
-            *(self._put(who, pin, body, tag, "PRECONDITION_FAILED") for who, body in both)
-        )
+        said = await asyncio.gather(*(self.put_pin(who, pin, body, tag, "PRECONDITION_FAILED") for who, body in both))
         if sum(answer is not None for answer in said) != 1:
             self.me.ledger.surprise(f"Of two who moved {pin['id']} at once, not just one was accepted: {said}")
 
     async def race_to_assign(self, pipeline: str) -> None:
-        free = await self._free(pipeline)
+        free = await self.free_template(pipeline)
         if free is None:
             await self.remove(pipeline)
-            free = await self._free(pipeline)
+            free = await self.free_template(pipeline)
         assert free is not None
         said = await asyncio.gather(
-            *(self._assign(who, pipeline, free, "ALREADY_ASSIGNED") for who in (self.me, self.rival))
+            *(self.assign_to(who, pipeline, free, "ALREADY_ASSIGNED") for who in (self.me, self.rival))
         )
         if sum(answer is not None for answer in said) != 1:
             self.me.ledger.surprise(f"Of two who assigned {free} at once, not just one was accepted: {said}")
 
     async def assign(self, pipeline: str) -> None:
-        free = await self._free(pipeline)
+        free = await self.free_template(pipeline)
         if free is not None:
-            await self._assign(self.me, pipeline, free)
+            await self.assign_to(self.me, pipeline, free)
 
     async def assign_once(self, pipeline: str) -> None:
         """With an Idempotency-Key, by turns sent twice at once and sent again by one who did not wait."""
-        free = await self._free(pipeline)
+        free = await self.free_template(pipeline)
         if free is None:
             await self.remove(pipeline)
             return
@@ -127,7 +115,7 @@ class Editor:
             await self.me.change(
                 "remove_pipeline_integration",
                 "DELETE",
-                _address(pin),
+                address_of(pin),
                 actions=["pin.removed"],
                 lines=lambda _: [no_pin(pin)],
             )
@@ -135,18 +123,15 @@ class Editor:
     # --- parameters and pipelines -------------------------------------------------------------------------------------
 
     async def set_parameter(self, pipeline: str) -> None:
-        value = f"G-{next(numbers)}"
-        await self._parameter(pipeline, TAG, {"value": value}, Line(pipeline, "parameter", TAG, value=value))
+        await self.write_parameter(pipeline, TAG, f"G-{next(numbers)}")
 
     async def set_secret(self, pipeline: str) -> None:
-        body = {"value": f"secret-{next(numbers)}", "secret": True}
-        await self._parameter(pipeline, "token", body, Line(pipeline, "parameter", "token", value="***"))
+        await self.write_parameter(pipeline, SECRET, f"secret-{next(numbers)}", secret=True)
 
     async def unset_parameter(self, pipeline: str) -> None:
         found = (await self.me.ask("get_pipeline", "GET", f"v1/admin/pipelines/{pipeline}")).json()
         if "note" not in found["parameters"]:
-            value = f"Note {next(numbers)}"
-            await self._parameter(pipeline, "note", {"value": value}, Line(pipeline, "parameter", "note", value=value))
+            await self.write_parameter(pipeline, "note", f"Note {next(numbers)}")
         await self.me.change(
             "delete_parameter",
             "DELETE",
@@ -157,22 +142,23 @@ class Editor:
 
     async def merge_parameters(self, pipeline: str) -> None:
         values = {TAG: f"G-{next(numbers)}", "merged": f"Merged {next(numbers)}"}
-        await self._pipeline(
+        await self.patch_pipeline(
             pipeline,
             {"parameters": values},
             "pipeline.parameters_changed",
             *(Line(pipeline, "parameter", key, value=value) for key, value in values.items()),
         )
+        self.scene.values[pipeline].update(values)
 
     async def switch_pipeline(self, pipeline: str) -> None:
         """Off and on again."""
         for enabled in (False, True):
             line = Line(pipeline, "pipeline", pipeline, enabled=enabled)
-            await self._pipeline(pipeline, {"enabled": enabled}, "pipeline.updated", line)
+            await self.patch_pipeline(pipeline, {"enabled": enabled}, "pipeline.updated", line)
 
     async def label(self, pipeline: str) -> None:
         """This changes nothing that runs: it is in the audit log alone."""
-        await self._pipeline(pipeline, {"labels": {"seen": str(next(numbers))}}, "pipeline.updated")
+        await self.patch_pipeline(pipeline, {"labels": {"seen": str(next(numbers))}}, "pipeline.updated")
 
     async def live_and_die(self, _: str) -> None:
         """A pipeline with a parameter and a pin, from its beginning to its end."""
@@ -185,7 +171,7 @@ class Editor:
             lines=lambda said: _whole(said["id"], enabled=True, note="short"),
             hangs_up=self.dice.random() < 0.5,
         )
-        pin = await self._assign(self.me, made["id"], (template, revision))
+        pin = await self.assign_to(self.me, made["id"], (template, revision))
         await self.admin.change(
             "delete_pipeline",
             "DELETE",
@@ -198,11 +184,11 @@ class Editor:
 
     async def make_revision(self, _: str) -> None:
         """Of the template that is moved by hand, so that the others move to it, too."""
-        said = await self._revise(self.scene.moved, {"url": f"https://hooks.example.com/events/{next(numbers)}"})
+        said = await self.revise(self.scene.moved, {"url": f"https://hooks.example.com/events/{next(numbers)}"})
         self.scene.revisions.append(said["id"])
 
     async def judge_revision(self, _: str) -> None:
-        """Of a template of this editor's own, which comes to be and goes by turns."""
+        """Of a template of this editor's own."""
         if not self.template:
             said = await self.me.change(
                 "create_template",
@@ -212,7 +198,7 @@ class Editor:
                 actions=["template.created"],
             )
             self.template = said["id"]
-        made = await self._revise(self.template, WEBHOOK)
+        made = await self.revise(self.template, WEBHOOK)
         await self.me.change(
             "set_revision_status",
             "PUT",
@@ -228,97 +214,24 @@ class Editor:
             actions=["template.updated"],
         )
 
+    async def install(self, _: str) -> None:
+        """A template with its first revision, which is not needed after all."""
+        made = await self.me.change_once(
+            "install_vendor",
+            "v1/admin/integration-catalog/webhook/install",
+            body={"name": f"Installed {next(numbers)}", "config": WEBHOOK},
+            actions=["template.created", "revision.created"],
+            hangs_up=self.dice.random() < 0.5,
+        )
+        path = f"v1/admin/integration-templates/{made['template']['id']}"
+        await self.admin.change("delete_template", "DELETE", path, actions=["template.deleted"])
+
     async def try_first(self, pipeline: str) -> None:
         """A dry run leaves nothing."""
         request_id = self.me.ledger.new_request_id()
         self.me.ledger.nothing.add(request_id)
         path = f"v1/admin/pipelines/{pipeline}/parameters/{TAG}?dry_run=true"
         await self.me.ask("set_parameter", "PUT", path, body={"value": "G-never"}, X_Request_ID=request_id)
-
-    # --- parts of these -----------------------------------------------------------------------------------------------
-
-    async def pins(self, pipeline: str) -> list[Pin]:
-        path = f"v1/admin/pipelines/{pipeline}/integrations"
-        found: list[Pin] = (await self.me.ask("list_pipeline_integrations", "GET", path)).json()["integrations"]
-        return found
-
-    async def pin_of(self, pipeline: str, template: str) -> tuple[Pin, str]:
-        """The pin as it stands now, with its ETag."""
-        listed = next(pin for pin in await self.pins(pipeline) if pin["integration_id"] == template)
-        answer = await self.me.ask("get_pipeline_integration", "GET", _address(listed))
-        return answer.json(), answer.headers["ETag"]
-
-    def _another(self, pin: Pin) -> str:
-        return self.dice.choice([each for each in self.scene.revisions if each != pin["revision_id"]])
-
-    async def _free(self, pipeline: str) -> tuple[str, str] | None:
-        """A template that is not on the pipeline."""
-        there = {pin["integration_id"] for pin in await self.pins(pipeline)}
-        return next((one for one in self.scene.fleeting if one[0] not in there), None)
-
-    async def _assign(self, who: Caller, pipeline: str, wanted: tuple[str, str], *allowed: str) -> Any:
-        return await who.change(
-            "assign_integration",
-            "POST",
-            f"v1/admin/pipelines/{pipeline}/integrations",
-            body={"integration_id": wanted[0], "revision_id": wanted[1], "enabled": self.dice.random() < 0.8},
-            actions=["pin.assigned"],
-            lines=lambda said: [pin_line(said)],
-            allowed=allowed,
-        )
-
-    async def _put(self, who: Caller, pin: Pin, body: Any, tag: str, *allowed: str) -> Any:
-        return await self._update(who, "update_pipeline_integration", "PUT", pin, body, tag, allowed)
-
-    async def _patch(self, pin: Pin, body: Any, tag: str, *allowed: str) -> Any:
-        return await self._update(self.me, "patch_pipeline_integration", "PATCH", pin, body, tag, allowed)
-
-    async def _update(
-        self, who: Caller, kind: str, method: str, pin: Pin, body: Any, tag: str, allowed: tuple[str, ...]
-    ) -> Any:
-        return await who.change(
-            kind,
-            method,
-            _address(pin),
-            body=body,
-            actions=["pin.updated"],
-            lines=lambda said: [pin_line(said)],
-            allowed=allowed,
-            If_Match=tag,
-        )
-
-    async def _parameter(self, pipeline: str, key: str, body: Any, line: Line) -> None:
-        await self.me.change(
-            "set_parameter",
-            "PUT",
-            f"v1/admin/pipelines/{pipeline}/parameters/{key}",
-            body=body,
-            actions=["pipeline.parameters_changed"],
-            lines=lambda _: [line],
-        )
-
-    async def _pipeline(self, pipeline: str, body: Any, action: str, *lines: Line) -> None:
-        await self.me.change(
-            "patch_pipeline",
-            "PATCH",
-            f"v1/admin/pipelines/{pipeline}",
-            body=body,
-            actions=[action],
-            lines=lambda _: lines,
-        )
-
-    async def _revise(self, template: str, config: Any) -> Any:
-        return await self.me.change_once(
-            "create_revision",
-            f"v1/admin/integration-templates/{template}/revisions",
-            body={"config": config, "change_summary": "Under load"},
-            actions=["revision.created"],
-            hangs_up=self.dice.random() < 0.5,
-        )
-
-
-def _address(pin: Pin) -> str:
-    return f"v1/admin/pipelines/{pin['pipeline_id']}/integrations/{pin['id']}"
 
 
 def _whole(pipeline: str, *, enabled: bool | None = None, note: str | None = None) -> list[Line]:

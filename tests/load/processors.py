@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 
 from pipelines.client import Change, Client
-from tests.load.callers import Caller, Surprise
-from tests.load.ledger import Ledger
+from tests.load.callers import Caller
+from tests.load.ledger import Answer, Ledger
 from tests.load.scene import Scene
 
 RUNTIME = "v1/runtime"
@@ -114,7 +114,6 @@ class Listener:
     me: Caller
     reconnects: bool
     heard: list[Heard] = field(default_factory=list)
-    connections: int = 0
 
     async def listen(self) -> None:
         """Until it is cancelled."""
@@ -131,11 +130,13 @@ class Listener:
     async def _once(self) -> None:
         last = {"Last-Event-ID": f"{self.heard[-1].epoch}.{self.heard[-1].version}"} if self.heard else {}
         headers = {"Authorization": f"Bearer {self.me.bearer}", **last}
+        began = time.monotonic()
         async with self.me.http.stream("GET", f"{RUNTIME}/stream", headers=headers, timeout=30) as answer:
+            self.me.ledger.answers.append(
+                Answer("follow_versions", answer.status_code, "", began, time.monotonic() - began)
+            )
             if answer.status_code != 200:
                 self.me.ledger.surprise(f"follow_versions: {answer.status_code} {(await answer.aread())[:300]!r}")
-                raise Surprise
-            self.connections += 1
             async for line in answer.aiter_lines():
                 if line.startswith("id: "):
                     epoch, _, number = line.removeprefix("id: ").rpartition(".")

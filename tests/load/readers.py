@@ -10,9 +10,13 @@ from tests.load.callers import Caller, Surprise
 from tests.load.ledger import Ledger
 from tests.load.scene import Scene
 
-PROXIED = {"Host": "localhost", "X-Forwarded-Proto": "https", "X-Forwarded-For": "192.0.2.7"}  # as a proxy says it of a browser's request
+PROXIED = {
+    "Host": "localhost",
+    "X-Forwarded-Proto": "https",
+    "X-Forwarded-For": "192.0.2.7",
+}  # as a proxy says it of a browser's request
 
-# By operation, as a path to be filled in. What stands before a word in brackets was read by a step before.
+# By operation, as addresses to be filled in.
 READS = {
     "list_pipelines": "v1/admin/pipelines?limit=20&label=environment:production",
     "get_pipeline": "v1/admin/pipelines/{pipeline}",
@@ -87,7 +91,9 @@ class Names:
 
     async def look(self, me: Caller) -> None:
         """For a pin that stays, a rollout, and a version to ask for."""
-        pins = await me.ask("list_all_pipeline_integrations", "GET", f"v1/admin/pipeline-integrations?template={self.scene.tagged}")
+        pins = await me.ask(
+            "list_all_pipeline_integrations", "GET", f"v1/admin/pipeline-integrations?template={self.scene.tagged}"
+        )
         pin = self.dice.choice(pins.json()["integrations"])
         rollouts = (await me.ask("list_rollouts", "GET", "v1/admin/rollouts?limit=50")).json()["rollouts"]
         started = [each["id"] for each in rollouts if each["state"] != "planned"]  # a plan may be discarded meanwhile
@@ -185,7 +191,7 @@ class Session:
 
 def _cookies(answer: httpx.Response) -> str:
     """To be sent by hand: they are meant for TLS, which only the proxy would speak."""
-    found = SimpleCookie[str]()
+    found = SimpleCookie()
     for line in answer.headers.get_list("Set-Cookie"):
         found.load(line)
     return "; ".join(f"{name}={morsel.value}" for name, morsel in found.items())

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from tests.load.callers import Caller
-from tests.load.editors import numbers
+from tests.load.hands import numbers
 from tests.load.scene import Scene
 
 ROLLOUTS = "v1/admin/rollouts"
@@ -18,12 +18,14 @@ class Operator:
     def __init__(self, me: Caller, scene: Scene) -> None:
         self.me = me
         self.scene = scene
-        self.ended: list[str] = []
 
     async def cycle(self, number: int) -> None:
         path = f"v1/admin/integration-templates/{self.scene.rolled}/revisions"
         config = {"pixel_id": str(1_000_000 + next(numbers)), "access_token": f"token-{next(numbers)}"}
-        await self.me.change("create_revision", "POST", path, body={"config": config}, actions=["revision.created"])
+        made = await self.me.change(
+            "create_revision", "POST", path, body={"config": config}, actions=["revision.created"]
+        )
+        self.scene.configs[made["id"]] = config
         await self._discard(await self._plan())
         rollout = await self._start()
         if number % 3 == 0:
@@ -73,9 +75,7 @@ class Operator:
     async def _watch(self, rollout: str) -> None:
         for _ in range(LONGEST):
             said = (await self.me.ask("get_rollout", "GET", f"{ROLLOUTS}/{rollout}")).json()
-            if said["state"] in ("done", "aborted", "reverted"):
-                self.ended.append(rollout)
-                await self.me.ask("list_rollout_targets", "GET", f"{ROLLOUTS}/{rollout}/targets?limit=100")
+            if said["state"] == "done":
                 return
             await asyncio.sleep(LOOK_AGAIN)
-        self.me.ledger.surprise(f"The rollout {rollout} does not come to its end: {said}")
+        self.me.ledger.surprise(f"The rollout {rollout} does not come to its end.")

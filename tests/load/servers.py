@@ -4,12 +4,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.config.servers import ROOT, Served, serving
 from tests.environment import ENVIRONMENT
+from tests.load.memory import descendants
 
 METRICS_TOKEN = "a token for metrics that protects nothing"
 PRODUCTION = {
@@ -40,8 +41,8 @@ def production(database_url: str, folder: Path) -> Generator[Servers]:
         served: dict[str, Served] = {}
         for name, program, core in (("web", "gunicorn", cores[0]), ("feed", "uvicorn", cores[-1])):
             (folder / name).mkdir()
-            at = serving(database_url, folder / name, program, core=core, **PRODUCTION)
-            served[name] = stack.enter_context(at)
+            served[name] = stack.enter_context(serving(database_url, folder / name, program, **PRODUCTION))
+            pin_to(core, served[name].process_id)
         worker = stack.enter_context(working(database_url, folder / "worker.log"))
         yield Servers(
             served["web"].url,
@@ -64,6 +65,14 @@ def working(database_url: str, log: Path) -> Generator[int]:
     finally:
         process.terminate()
         process.wait(timeout=30)
+
+
+def pin_to(core: int, leader: int) -> None:
+    """All threads of a server that is up; what they start later stays on the same core."""
+    for process in [leader, *descendants(leader)]:
+        for task in Path(f"/proc/{process}/task").iterdir():
+            with suppress(ProcessLookupError):  # it has ended meanwhile
+                os.sched_setaffinity(int(task.name), {core})
 
 
 def collect_static() -> None:

@@ -3,8 +3,8 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
-from tests.load.checks import Check
 from tests.load.ledger import Answer, Ledger
+from tests.load.looking import Check
 from tests.load.memory import PARTS, Growth
 from tests.load.traffic import Crowd
 
@@ -20,7 +20,9 @@ def report(title: str, crowd: Crowd, growth: dict[str, Growth], found: Sequence[
         f"{ledger.given_up:,} after hanging up. No client was more than {ledger.latest:.1f} s behind its clock.",
         _table(["request", "count", "p50 ms", "p99 ms", "answers"], _kinds(ledger)),
         _table(["refused, of two at once", "count"], _refusals(ledger)),
-        _table(["PSS in MiB, medians", *[f"{n + 1}/{PARTS}" for n in range(PARTS)], "grown", "a minute"], _sizes(growth)),
+        _table(
+            ["PSS in MiB, medians", *[f"{n + 1}/{PARTS}" for n in range(PARTS)], "grown", "a minute"], _sizes(growth)
+        ),
         _table(["checked", "count", "wrong"], [[one.what, f"{one.count:,}", str(len(one.wrong))] for one in found]),
     ]
     return "\n\n".join(parts) + "\n"

@@ -13,7 +13,8 @@ from pytest_django.fixtures import Settings
 
 from accounts.models import Organisation
 from tests.config.servers import ROOT
-from tests.load.checks import before, checks, wrong
+from tests.load.checks import checks, wrong
+from tests.load.looking import before
 from tests.load.memory import growth_of
 from tests.load.scene import build_scene
 from tests.load.servers import production
