@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,7 +28,7 @@ from tests.load.servers import METRICS_TOKEN, Servers
 # or three requests, one of a rollout's operator about thirty.
 EDITORS_EVERY = 1.0
 READERS, READERS_EVERY = 4, 0.5
-VISITORS_EVERY = 1.5
+VISITORS, VISITORS_EVERY = 2, 1.2
 POLLERS, POLLERS_EVERY = 4, 0.4
 CHANGES_EVERY, SNAPSHOTS_EVERY = 1.0, 4.0
 LISTENERS = 8
@@ -87,8 +87,9 @@ async def asking(servers: Servers) -> AsyncGenerator[tuple[httpx.AsyncClient, ht
 
 async def _go_about(crowd: Crowd, web: httpx.AsyncClient, scene: Scene, seconds: float) -> None:
     ledger = crowd.ledger
-    visitor = Visitor(web, ledger, Caller(web, ledger, scene.viewer), scene)
-    await visitor.log_in()
+    visitors = [Visitor(web, ledger, Caller(web, ledger, scene.viewer), scene, n) for n in range(VISITORS)]
+    for visitor in visitors:
+        await visitor.log_in()
     for embedded in crowd.embedded:
         embedded.client.start()
     listening = [asyncio.create_task(listener.listen()) for listener in crowd.listeners]
@@ -96,7 +97,7 @@ async def _go_about(crowd: Crowd, web: httpx.AsyncClient, scene: Scene, seconds:
     try:
         crowd.began = time.monotonic()
         async with asyncio.TaskGroup() as group:
-            for work in _work(crowd, web, visitor, scene, crowd.began + seconds):
+            for work in _work(crowd, web, visitors, scene, crowd.began + seconds):
                 group.create_task(work)
         crowd.ended = time.monotonic()
         watching.cancel()
@@ -110,7 +111,7 @@ async def _go_about(crowd: Crowd, web: httpx.AsyncClient, scene: Scene, seconds:
 
 
 def _work(
-    crowd: Crowd, web: httpx.AsyncClient, visitor: Visitor, scene: Scene, until: float
+    crowd: Crowd, web: httpx.AsyncClient, visitors: Sequence[Visitor], scene: Scene, until: float
 ) -> list[Coroutine[Any, Any, None]]:
     ledger, follower = crowd.ledger, crowd.follower
     assert follower is not None
@@ -131,7 +132,7 @@ def _work(
         *(clock(embedded.step, every=DELIVERIES_EVERY) for embedded in crowd.embedded),
         clock(follower.snapshot, every=SNAPSHOTS_EVERY),
         clock(follower.changes, every=CHANGES_EVERY),
-        clock(visitor.step, every=VISITORS_EVERY),
+        *(clock(visitor.step, every=VISITORS_EVERY) for visitor in visitors),
         clock(Session(web_caller(""), scene).step, every=SESSION_EVERY),
         clock(crowd.operator.cycle, every=ROLLOUTS_EVERY),
     ]
