@@ -56,7 +56,7 @@ class Operator:
                 "start_rollout",
                 "POST",
                 f"{ROLLOUTS}/{name}/start",
-                body={"plan_hash": plan["plan_hash"]},
+                body={"plan_hash": plan["plan_hash"], "skip_blocked": True},  # some pipeline may be off just now
                 actions=["rollout.started"],
                 allowed=["PLAN_CHANGED"],
             )

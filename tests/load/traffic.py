@@ -34,7 +34,7 @@ CHANGES_EVERY, SNAPSHOTS_EVERY = 1.0, 4.0
 LISTENERS = 8
 DELIVERIES_EVERY = 0.5
 SESSION_EVERY = 3.0
-ROLLOUTS_EVERY = 10.0
+ROLLOUTS_EVERY = 20.0
 SAMPLES_EVERY = 1.0
 LAST_NEWS = 15.0  # seconds in which everybody has heard of the last version, after the last write
 
