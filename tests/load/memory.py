@@ -1,8 +1,10 @@
 """How much memory each server process takes, second by second, and whether that grows.
 
-What counts is PSS: pages of a process's own, and its share of those that it shares with others. A server with several
-processes counts with all of them. The first tenth of the run is for warming up: caches fill, and so do connections.
-After it the medians of the second tenth and of the last one must be level, within a margin.
+What counts is the anonymous part of PSS: all that a process has allocated, and its share of what it has in common with
+the process that forked it. Programs and libraries are left out: how much of those is a process's own depends on who
+else runs just then. A server with several processes counts with all of them. The first tenth of the run is for warming
+up: caches fill, and so do connections. After it the medians of the second tenth and of the last one must be level,
+within a margin.
 """
 
 import asyncio
@@ -31,7 +33,7 @@ class Memory:
 
     def sample(self) -> None:
         for name, process in self.processes.items():
-            size = sum(pss(each) for each in [process, *descendants(process)])
+            size = sum(allocated(each) for each in [process, *descendants(process)])
             self.samples.setdefault(name, []).append((time.monotonic(), size))
 
 
@@ -62,13 +64,13 @@ def growth_of(samples: Sequence[tuple[float, int]]) -> Growth:
     return Growth(tuple(median(part) for part in parts), slope * 60)
 
 
-def pss(process: int) -> int:
+def allocated(process: int) -> int:
     """In KiB; nothing for a process that has just ended."""
     try:
         text = Path(f"/proc/{process}/smaps_rollup").read_text()
     except OSError:
         return 0
-    return int(text.partition("\nPss:")[2].split()[0])
+    return int(text.partition("\nPss_Anon:")[2].split()[0])
 
 
 def descendants(process: int) -> Iterator[int]:

@@ -21,7 +21,7 @@ def report(title: str, crowd: Crowd, growth: dict[str, Growth], found: Sequence[
         _table(["request", "count", "p50 ms", "p99 ms", "answers"], _kinds(ledger)),
         _table(["refused, of two at once", "count"], _refusals(ledger)),
         _table(
-            ["PSS in MiB, medians", *[f"{n + 1}/{PARTS}" for n in range(PARTS)], "grown", "a minute"], _sizes(growth)
+            ["allocated, MiB", *[f"{n + 1}/{PARTS}" for n in range(PARTS)], "grown", "a minute"], _sizes(growth)
         ),
         _table(["checked", "count", "wrong"], [[one.what, f"{one.count:,}", str(len(one.wrong))] for one in found]),
     ]

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tests.load.memory import descendants, growth_of, pss
+from tests.load.memory import allocated, descendants, growth_of
 
 MIB = 1024
 
@@ -37,6 +37,6 @@ def test_the_slope_is_that_after_the_first_tenth_in_kib_a_minute() -> None:
 
 
 def test_what_a_process_takes_is_read_where_linux_tells_it() -> None:
-    assert pss(os.getpid()) > 10 * MIB
-    assert pss(2**22 + 1) == 0  # there is no such process
+    assert allocated(os.getpid()) > 10 * MIB
+    assert allocated(2**22 + 1) == 0  # there is no such process
     assert os.getpid() in descendants(os.getppid())
