@@ -23,7 +23,7 @@ COMMANDS = {
         "--bind",
         "fd://{fd}",
         "--threads",
-        "8",
+        "4",
         "--no-control-socket",
     ],
 }

@@ -1,5 +1,6 @@
 """What a run tells: requests by kind, memory by tenths of the time, and what was checked."""
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
@@ -17,12 +18,11 @@ def report(title: str, crowd: Crowd, growth: dict[str, Growth], found: Sequence[
         f"## {title}",
         f"{seconds:,.0f} seconds, {len(ledger.answers):,} requests, {rate:.0f} a second; "
         f"{len(ledger.changes):,} accepted writes, {ledger.replayed:,} of them sent again with their Idempotency-Key, "
-        f"{ledger.given_up:,} after hanging up. No client was more than {ledger.latest:.1f} s behind its clock.",
+        f"{ledger.given_up:,} after hanging up. No client was more than {ledger.latest:.1f} s behind its clock. "
+        f"The machine's load average was {os.getloadavg()[2]:.0f}.",
         _table(["request", "count", "p50 ms", "p99 ms", "answers"], _kinds(ledger)),
         _table(["refused, of two at once", "count"], _refusals(ledger)),
-        _table(
-            ["allocated, MiB", *[f"{n + 1}/{PARTS}" for n in range(PARTS)], "grown", "a minute"], _sizes(growth)
-        ),
+        _table(["allocated, MiB", *[f"{n + 1}/{PARTS}" for n in range(PARTS)], "grown", "a minute"], _sizes(growth)),
         _table(["checked", "count", "wrong"], [[one.what, f"{one.count:,}", str(len(one.wrong))] for one in found]),
     ]
     return "\n\n".join(parts) + "\n"

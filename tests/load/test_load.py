@@ -43,7 +43,7 @@ def test_mixed_traffic_meets_no_error_and_leaves_every_accepted_write_exactly_on
         crowd = run_async(traffic(servers, scene, tmp_path, SECONDS))
     growth = {name: growth_of(samples) for name, samples in crowd.memory.samples.items()}
     found = checks(crowd, scene, start, servers.logs)
-    text = report(database_kind, crowd, growth, found)
+    text = report({"sqlite": "SQLite", "postgresql": "PostgreSQL"}[database_kind], crowd, growth, found)
     if "LOAD_SECONDS" in os.environ:
         (ROOT / "var").mkdir(exist_ok=True)
         (ROOT / "var" / f"load-{database_kind}.md").write_text(text)
