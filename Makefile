@@ -12,7 +12,7 @@ SCHEMA := config/openapi.json
 say = @printf '\n==> %s\n' $(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test lint format types bench fuzz schema schema-check pins clean
+.PHONY: help setup setup-dev run test lint format types bench load fuzz schema schema-check pins clean
 .DELETE_ON_ERROR:
 
 help: ## say what there is to make
@@ -69,6 +69,14 @@ types: setup-dev ## check the types
 bench: setup-dev ## run the benchmarks in tests/benchmarks on PostgreSQL
 	$(call say,"Measuring on PostgreSQL")
 	$(IN)/python -m pytest --database postgresql --override-ini 'python_files=bench_*.py' -s tests/benchmarks
+
+LOAD_SECONDS ?= 600
+
+load: setup-dev ## let mixed traffic loose for LOAD_SECONDS=600 on SQLite, then on PostgreSQL
+	$(call say,"$(LOAD_SECONDS) seconds of traffic on SQLite")
+	LOAD_SECONDS=$(LOAD_SECONDS) $(IN)/python -m pytest --database sqlite tests/load
+	$(call say,"$(LOAD_SECONDS) seconds of traffic on PostgreSQL")
+	LOAD_SECONDS=$(LOAD_SECONDS) $(IN)/python -m pytest --database postgresql tests/load
 
 FUZZ_EXAMPLES ?= 100
 

@@ -21,6 +21,7 @@ from pipelines.preflight import plain_value
 logger = logging.getLogger(__name__)
 
 KEPT_CHARACTERS = 32 * 1024 * 1024  # of compiled configs, as JSON
+OVERHEAD = 2000  # that a compiled config takes beside itself, however short it is
 NO_KEY = "A secret of this revision cannot be opened here: its encryption key is missing. Tell whoever runs Pinion."
 NO_KEY_FOR = "The secret parameter {} cannot be opened here: its encryption key is missing. Tell whoever runs Pinion."
 
@@ -89,7 +90,7 @@ class Documents:
         for revision in Revision.objects.with_config().filter(pk__in=missing) if missing else ():
             found[revision.pk] = made = _runnable(revision)
             if made.config:
-                self._keep(made, len(str(revision.config)))
+                self._keep(made, len(str(revision.config)) + OVERHEAD)
         return found
 
     def _keep(self, runnable: _Runnable, size: int) -> None:

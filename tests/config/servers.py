@@ -25,7 +25,7 @@ COMMANDS = {
         "--worker-class",
         "config.rest.threads.PatientWorker",
         "--threads",
-        "8",
+        "4",
         "--no-control-socket",
     ],
 }

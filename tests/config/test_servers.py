@@ -4,6 +4,7 @@ import json
 import socket
 from collections.abc import Generator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,18 @@ def test_a_body_that_ends_too_early_harms_nobody(served: Served) -> None:
     with socket.create_connection(("localhost", served.port), timeout=30) as connection:
         connection.sendall(f"POST {LOGIN} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{{".encode())
     assert ask(served, "GET", "/livez")[0] == 200
+
+
+def test_a_body_that_ends_too_early_uses_up_no_idempotency_key(served: Served) -> None:
+    """Half a body under a key would be another request than the whole one, which its sender sends again under that key."""
+    head = "POST /v1/admin/pipelines HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n"
+    with socket.create_connection(("localhost", served.port), timeout=30) as connection:
+        connection.sendall(f'{head}Idempotency-Key: one\r\nConnection: close\r\n\r\n{{"name"'.encode())
+        connection.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(partial(connection.recv, 65536), b""))  # of uvicorn none: it takes the client for gone
+    assert answer == b"" or (
+        answer.startswith(b"HTTP/1.1 400 ") and b"The body ends before the length that was announced." in answer
+    )
 
 
 def test_an_answer_to_head_has_no_body(served: Served) -> None:

@@ -68,7 +68,7 @@ class Feed:
         self._memory = Memory(settings.FEED_CACHE_MB * 1024 * 1024)
         self._documents = Documents()
         self._clerks, self._doormen, self._scribes = Clerks(READERS), Clerks(DOORMEN), Clerks(SNAPSHOTS)
-        self._loader = Loader(self._memory, self._clerks, self._documents)
+        self._loader = Loader(self._clerks, self._documents)
         self._lookout = Clerks(1)  # the watcher's own: what makes memory believed waits behind no reader
         self._watcher = Watcher(self._memory, self._lookout)
         self._streams = Streams(settings.FEED_HEARTBEAT_SECONDS)
@@ -85,7 +85,7 @@ class Feed:
             await send(entry.unchanged)
             await send(NOTHING)
         elif entry is not None and entry.start and entry.body and not seen:
-            self._memory.used(entry)
+            self._memory.bodies.used(entry)
             await send(entry.start)
             await send(entry.body)
         else:

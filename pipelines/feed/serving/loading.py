@@ -10,7 +10,7 @@ from accounts.errors import NotFound, Unavailable
 from pipelines.feed.clerks import Clerks
 from pipelines.feed.documents import Document, Documents
 from pipelines.feed.reading import BATCH, Head, Row, by_name, heads, one_view, rows_named
-from pipelines.feed.serving.memory import Entry, Memory, Organisation, entry_of, tag_of
+from pipelines.feed.serving.memory import Entry, Organisation, entry_of, tag_of
 from pipelines.pins import NO_PIPELINE
 
 ATTEMPTS = 20
@@ -38,8 +38,7 @@ class _Found(NamedTuple):
 class Loader:
     """Collects what is asked for while the clerks are busy, and then reads all of it at once."""
 
-    def __init__(self, memory: Memory, clerks: Clerks, documents: Documents) -> None:
-        self._memory = memory
+    def __init__(self, clerks: Clerks, documents: Documents) -> None:
         self._clerks = clerks
         self._documents = documents
         self._wishes: dict[tuple[str, str], _Wish] = {}
@@ -95,7 +94,7 @@ class Loader:
         else:
             entry = entry_of(found.head.epoch, found.document, found.row)
             if found.document is None or found.document.readable:
-                self._memory.keep(wish.organisation, wish.name, entry)
+                wish.organisation.keep(wish.name, entry)
             wish.entry.set_result(entry)
 
     def _disappoint(self, wishes: Sequence[_Wish], error: Exception) -> None:

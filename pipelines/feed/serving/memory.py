@@ -31,6 +31,39 @@ class Entry:
     body: Message | None = field(default=None, repr=False)
 
 
+class Bodies:
+    """Those that are kept, all organisations' together; where they take too much, what nobody asks for goes first."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._kept: OrderedDict[Entry, int] = OrderedDict()  # the one used last stands last
+        self._bytes = 0
+        self._most_bytes = most_bytes
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def keep(self, entry: Entry) -> None:
+        if entry.body is not None:
+            self._kept[entry] = size = len(entry.body["body"]) + OVERHEAD
+            self._bytes += size
+            self._forget_the_oldest()
+
+    def used(self, entry: Entry) -> None:
+        """Its body was sent."""
+        if entry in self._kept:
+            self._kept.move_to_end(entry)
+
+    def drop(self, entry: Entry) -> None:
+        """Nobody will ask for it any more; whoever is being sent it still is."""
+        self._bytes -= self._kept.pop(entry, 0)
+
+    def _forget_the_oldest(self) -> None:
+        while self._bytes > self._most_bytes and len(self._kept) > 1:
+            entry, size = self._kept.popitem(last=False)
+            entry.start = entry.body = None
+            self._bytes -= size
+
+
 @dataclass(slots=True, eq=False)
 class Organisation:
     """One that somebody reads: where it stands as far as is known, and where it stood when the database was last asked.
@@ -41,19 +74,32 @@ class Organisation:
     id: str
     head: Head
     confirmed: Head
+    bodies: Bodies
     entries: dict[str, Entry] = field(default_factory=dict)
     awaited: dict[str, int] = field(default_factory=dict)  # names being read: the version that what is read must know
     waiting: set["asyncio.Future[bool]"] = field(default_factory=set)
     event: Message | None = None  # what streams are sent of its head, once it was needed
 
+    def keep(self, name: str, entry: Entry) -> None:
+        if len(self.entries) >= MOST_ENTRIES:
+            self.clear()
+        self._drop(name)
+        self.entries[name] = entry
+        self.bodies.keep(entry)
+
+    def clear(self) -> None:
+        for entry in self.entries.values():
+            self.bodies.drop(entry)
+        self.entries.clear()
+
     def forget(self, names: Iterable[str] | None, number: int) -> None:
         """These pipelines, or all, are not what they were: what is read of them from now on must know this version."""
         if names is None:
-            self.entries.clear()
+            self.clear()
             self.awaited = dict.fromkeys(self.awaited, number)
             return
         for name in names:
-            self.entries.pop(name, None)
+            self._drop(name)
             if name in self.awaited:
                 self.awaited[name] = max(number, self.awaited[name])
 
@@ -88,6 +134,10 @@ class Organisation:
         """Whether what was read of this pipeline is not older than what is known by now; ends the wait for it."""
         return seen.number >= self.awaited.pop(name, 0) and seen.epoch == self.head.epoch
 
+    def _drop(self, name: str) -> None:
+        if (entry := self.entries.pop(name, None)) is not None:
+            self.bodies.drop(entry)
+
 
 @dataclass(slots=True, eq=False)
 class Reader:
@@ -114,27 +164,15 @@ class Memory:
     def __init__(self, most_bytes: int) -> None:
         self.organisations: dict[str, Organisation] = {}
         self.readers: dict[str, Reader] = {}  # by the hash of the token
-        self._bodies: OrderedDict[Entry, int] = OrderedDict()  # the one used last stands last
-        self._bytes = 0
-        self._most_bytes = most_bytes
+        self.bodies = Bodies(most_bytes)
 
     def organisation(self, organisation_id: str, head: Head) -> Organisation:
         """The one of this id; on first sight it stands where it was just seen."""
-        return self.organisations.setdefault(organisation_id, Organisation(organisation_id, head, head))
+        return self.organisations.setdefault(organisation_id, Organisation(organisation_id, head, head, self.bodies))
 
-    def keep(self, organisation: Organisation, name: str, entry: Entry) -> None:
-        if len(organisation.entries) >= MOST_ENTRIES:
-            organisation.entries.clear()
-        organisation.entries[name] = entry
-        if entry.body is not None:
-            self._bodies[entry] = size = len(entry.body["body"]) + OVERHEAD
-            self._bytes += size
-            self._forget_the_oldest()
-
-    def used(self, entry: Entry) -> None:
-        """Its body was sent; what nobody asks for goes first."""
-        if entry in self._bodies:
-            self._bodies.move_to_end(entry)
+    def forget(self, organisation_id: str) -> None:
+        """Nobody reads it any more."""
+        self.organisations.pop(organisation_id).clear()
 
     def dismiss(self, token_hash: str) -> None:
         """This token opens nothing any more."""
@@ -142,12 +180,6 @@ class Memory:
         if reader is not None:
             reader.live = False
             reader.organisation.wake()
-
-    def _forget_the_oldest(self) -> None:
-        while self._bytes > self._most_bytes and len(self._bodies) > 1:
-            entry, size = self._bodies.popitem(last=False)
-            entry.start = entry.body = None
-            self._bytes -= size
 
 
 def entry_of(epoch: str, document: Document | None, row: Row) -> Entry:

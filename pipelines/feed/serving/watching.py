@@ -167,7 +167,7 @@ class Watcher:
                 del readers[token_hash]
         used = {reader.organisation.id for reader in readers.values()}
         for key in self._memory.organisations.keys() - used:
-            del self._memory.organisations[key]
+            self._memory.forget(key)
 
 
 async def for_ever(body: Callable[[], Awaitable[None]]) -> None:

@@ -18,10 +18,9 @@ def at(number: int, epoch: str = "ep_a") -> Head:
 
 def knowing(*names: str) -> Organisation:
     """One at version 5 that knows these pipelines, each as of version 1."""
-    organisation = Organisation("org_a", at(5), at(5))
-    memory = Memory(1_000_000)
+    organisation = Memory(1_000_000).organisation("org_a", at(5))
     for name in names:
-        memory.keep(organisation, f"pip_{name}", made(row(name, 1)))
+        organisation.keep(f"pip_{name}", made(row(name, 1)))
     return organisation
 
 
@@ -31,13 +30,28 @@ def made(row: Row, length: int = 10) -> Entry:
 
 def test_bodies_take_no_more_than_they_may_and_the_one_used_last_stays() -> None:
     memory = Memory(3 * (1000 + OVERHEAD))
-    organisation = Organisation("org_a", at(1), at(1))
+    organisation = memory.organisation("org_a", at(1))
     entries = [made(row(str(number), 1), 1000) for number in range(4)]
     for number, entry in enumerate(entries):
-        memory.keep(organisation, f"pip_{number}", entry)
-        memory.used(entries[0])
+        organisation.keep(f"pip_{number}", entry)
+        memory.bodies.used(entries[0])
     assert [entry.body is None for entry in entries] == [False, True, False, False]
     assert [entry.unchanged["status"] for entry in organisation.entries.values()] == [304] * 4
+
+
+def test_the_body_of_what_has_changed_goes_at_once_and_does_not_wait_until_memory_is_short() -> None:
+    memory = Memory(1_000_000)
+    organisation = memory.organisation("org_a", at(1))
+    for version in range(1, 101):
+        organisation.keep("pip_a", made(row("a", version)))
+        organisation.keep("pip_b", made(row("b", version)))
+        organisation.forget(["pip_a"], version + 1)
+    assert (list(organisation.entries), len(memory.bodies)) == (["pip_b"], 1)
+    organisation.forget(None, 102)
+    assert len(memory.bodies) == 0
+    organisation.keep("pip_a", made(row("a", 102)))
+    memory.forget("org_a")  # nobody reads it any more
+    assert (memory.organisations, len(memory.bodies)) == ({}, 0)
 
 
 def test_what_was_read_before_a_change_is_not_taken_for_what_is_after_it() -> None:

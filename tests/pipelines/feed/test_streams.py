@@ -13,8 +13,7 @@ import pytest
 from accounts.models import Organisation
 from pipelines.feed.reading import Head
 from pipelines.feed.serving import streams
-from pipelines.feed.serving.memory import Message, Reader
-from pipelines.feed.serving.memory import Organisation as Known
+from pipelines.feed.serving.memory import Memory, Message, Reader
 from pipelines.feed.serving.streams import Streams
 from pipelines.models import ConfigurationHead
 from tests.config.servers import Served, serving
@@ -110,7 +109,7 @@ class Client:
 
 
 def known() -> Reader:
-    return Reader("tok_a", Known("org_a", Head("ep_a", 0), Head("ep_a", 0)), time.time() + 60, None)
+    return Reader("tok_a", Memory(1000).organisation("org_a", Head("ep_a", 0)), time.time() + 60, None)
 
 
 def test_who_does_not_read_is_dropped_and_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
