@@ -83,7 +83,8 @@ def _lines(lines: Lines, across: "_Axis", up: "_Axis") -> Iterable[str]:
         points = [(across.place(size), up.place(value)) for size, value in sorted(values.items())]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         x, y = points[-1]
-        yield f'<polyline class="line s{colour}" points="{path}"/>'
+        dashes = ' stroke-dasharray="6 3"' if number >= COLOURS else ""
+        yield f'<polyline class="line s{colour}" points="{path}"{dashes}/>'
         yield from (f'<circle class="f{colour}" cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in points)
         yield f'<polyline class="line s{colour}" style="stroke-width: 1" points="{x:.1f},{y:.1f} {x + 22:.1f},{labels[name]:.1f}"/>'
         yield f'<text class="f{colour}" x="{x + 27:.1f}" y="{labels[name] + 4:.1f}">{escape(name)}</text>'

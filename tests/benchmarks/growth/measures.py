@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from http.client import HTTPConnection
-from itertools import count
+from itertools import cycle
 from statistics import median
 from typing import Any
 
@@ -64,12 +64,12 @@ def measure(fleet: Fleet, serve: Serve, effort: Effort) -> Figures:
         | changes(fleet, effort)
         | rollouts(fleet)
         | feed(fleet, serve, effort)
-        | {"the database": Figure(database_megabytes(), MB)}
+        | {"size of the database": Figure(database_megabytes(), MB)}
     )
 
 
 def requests(fleet: Fleet, effort: Effort) -> Figures:
-    """REST and console, each at its best moment but half."""
+    """REST and console, as a person asks."""
     bearer = access_token(fleet.reader)
     api, console = Api(bearer), at_console(fleet.reader)
     last = 1_000_000 + fleet.size
@@ -83,14 +83,14 @@ def requests(fleet: Fleet, effort: Effort) -> Figures:
     pins = "pipeline-integrations"
     asked = {
         f"REST: {effort.page} pins": rest(pins),
-        "REST: the same, of one team and outdated": rest(f"{pins}?label=team:team-2&outdated=true"),
-        "REST: the same, deep in the list": rest(pins, deep=True),
+        "REST: pins of one team, outdated": rest(f"{pins}?label=team:team-2&outdated=true"),
+        "REST: pins, page 1,000 or the last": rest(pins, deep=True),
         f"REST: {effort.page} pipelines": rest("pipelines"),
-        "REST: the same, deep in the list of pipelines": rest("pipelines", deep=True),
+        "REST: pipelines, page 1,000 or the last": rest("pipelines", deep=True),
         "REST: one pipeline by a word": rest(f"pipelines?q=shop-{last}"),
         "REST: moving one pin": mover(fleet, api),
         "Console: home": lambda: console.get("/admin/"),
-        "Console: the fleet": lambda: console.get("/admin/fleet/"),
+        "Console: fleet": lambda: console.get("/admin/fleet/"),
         "Console: integrations by a word": lambda: console.get(f"/admin/pipelines/pin/?q=shop+{last}"),
     }
     return {name: timed(ask, effort.runs) for name, ask in asked.items()}
@@ -110,22 +110,23 @@ def timed(ask: Callable[[], Any], runs: int) -> Figure:
 
 def mover(fleet: Fleet, api: Api) -> Callable[[], Any]:
     """One more change of the same pin with every call."""
-    pin, turns = fleet.pins(1)[0], both_ways(fleet)
+    pin = fleet.pins(1)[0]
+    turns = both_ways(fleet, pin)
     path = f"pipelines/{pin.pipeline_id}/integrations/{pin.pk}"
     return lambda: api.put(path, {"revision_id": next(turns)})
 
 
-def both_ways(fleet: Fleet) -> Iterator[str]:
-    """The second revision, the first, the second …"""
-    ids = list(fleet.templates["c"].revisions.order_by("-number").values_list("pk", flat=True))
-    return (ids[number % 2] for number in count())
+def both_ways(fleet: Fleet, pin: Pin) -> Iterator[str]:
+    """The revision at which the pin does not stand, that at which it does, and so on."""
+    other = fleet.templates["c"].revisions.exclude(pk=pin.revision_id).get()
+    return cycle([other.pk, pin.revision_id])
 
 
 def changes(fleet: Fleet, effort: Effort) -> Figures:
     """How many changes one organisation takes in a second: of one editor, of several, and of bare SQL."""
 
     def move(pin: Pin) -> Callable[[], Any]:
-        turns = both_ways(fleet)
+        turns = both_ways(fleet, pin)
         return lambda: update_pin(
             actor=fleet.actor, pipeline_id=pin.pipeline_id, pin_id=pin.pk, revision_id=next(turns)
         )
@@ -137,8 +138,8 @@ def changes(fleet: Fleet, effort: Effort) -> Figures:
     moves = [move(pin) for pin in fleet.pins(effort.editors)]
     return {
         "changes by one editor": rate(moves[:1], effort.seconds),
-        "changes by several editors at once": rate(moves, effort.seconds),
-        "their bare floor: the version taken and committed": rate([bare] * len(moves), effort.seconds),
+        f"changes by {effort.editors} editors at once": rate(moves, effort.seconds),
+        f"bare: versions taken by {effort.editors} at once": rate([bare] * len(moves), effort.seconds),
     }
 
 
@@ -166,10 +167,10 @@ def rollouts(fleet: Fleet) -> Figures:
     taken = [there_or_back(fleet, number) for number in ("2", "1")]
     planning, moving = (min(each, key=lambda figure: figure.value) for each in zip(*taken, strict=True))
     return {
-        "planning a rollout of all": planning,
-        "… for each pin": per_pipeline(planning, fleet.size),
-        "carrying it out in one wave": moving,
-        "… for each pin moved": per_pipeline(moving, fleet.size),
+        "planning a rollout": planning,
+        "… per pin planned": per_pipeline(planning, fleet.size),
+        "applying it in one wave": moving,
+        "… per pin moved": per_pipeline(moving, fleet.size),
     }
 
 
@@ -206,6 +207,7 @@ def feed(fleet: Fleet, serve: Serve, effort: Effort) -> Figures:
     bearer = {"Authorization": f"Bearer {fleet.bearer}"}
     pin = fleet.pins(1)[0]
     path = f"/v1/runtime/pipelines/{pin.pipeline_id}"
+    tidy()
     with serve() as (port, pid):
         tag, _ = first_answer(port, path, bearer)
         whole = requests_per_second(port, request_for(path, **bearer), b"200", CONNECTIONS, effort.seconds)
@@ -216,11 +218,11 @@ def feed(fleet: Fleet, serve: Serve, effort: Effort) -> Figures:
         size = megabytes(pid)
     return {
         "Feed: 304 of one pipeline": Figure(unchanged, PER_SECOND),
-        "Feed: the whole of one pipeline": Figure(whole, PER_SECOND),
+        "Feed: 200 of one pipeline": Figure(whole, PER_SECOND),
         "Feed: from commit to seen": Figure(seen, MS),
-        "a snapshot of all": min(snapshots, key=lambda figure: figure.value),
-        "… for each pipeline": per_pipeline(min(snapshots, key=lambda figure: figure.value), fleet.size),
-        "memory of the process that serves the feed": Figure(size, MB),
+        "a snapshot": min(snapshots, key=lambda figure: figure.value),
+        "… per pipeline sent": per_pipeline(min(snapshots, key=lambda figure: figure.value), fleet.size),
+        "memory of the feed's process": Figure(size, MB),
     }
 
 
@@ -239,12 +241,12 @@ def snapshot(port: int, headers: dict[str, str], size: int) -> Figure:
 def until_seen(fleet: Fleet, pin: Pin, port: int, path: str, headers: dict[str, str]) -> float:
     """Milliseconds from a commit to the moment when who asks by tag has the new answer."""
     tag, _ = first_answer(port, path, headers)
-    standing = Pin.objects.get(pk=pin.pk).revision_id
-    other = fleet.templates["c"].revisions.exclude(pk=standing).get()
+    pin.refresh_from_db()
+    revision = next(both_ways(fleet, pin))
     with ThreadPoolExecutor(1) as thread:
         seen = thread.submit(poll, port, path, {**headers, "If-None-Match": tag})
         time.sleep(0.02)
-        update_pin(actor=fleet.actor, pipeline_id=pin.pipeline_id, pin_id=pin.pk, revision_id=other.pk)
+        update_pin(actor=fleet.actor, pipeline_id=pin.pipeline_id, pin_id=pin.pk, revision_id=revision)
         committed = time.perf_counter()
         return max(0.0, seen.result()[0] - committed) * 1000
 

@@ -65,20 +65,24 @@ def statements(figures: list[Figure]) -> str:
     return " – ".join(map(str, counts))
 
 
+def grown(figures: BySize) -> dict[str, float]:
+    """How many times as much each figure is at the largest size as at the smallest."""
+    first, last = figures[min(figures)], figures[max(figures)]
+    return {name: last[name].value / first[name].value for name in first}
+
+
+def statements_grown(figures: BySize) -> dict[str, list[int]]:
+    """The figures that take more SQL statements at one size than at another, which none may."""
+    first = figures[min(figures)]
+    counts = {name: [figures[size][name].statements or 0 for size in sorted(figures)] for name in first}
+    return {name: each for name, each in counts.items() if len(set(each)) > 1}
+
+
 def plot(figures: BySize) -> str:
-    sizes = sorted(figures)
-    names = figures[sizes[0]]
-    return draw(
-        [
-            Panel(
-                title,
-                unit,
-                {
-                    name: {size: figures[size][name].value for size in sizes}
-                    for name, figure in names.items()
-                    if figure.unit == unit
-                },
-            )
-            for title, unit in PANELS.items()
-        ]
-    )
+    return draw([Panel(title, unit, lines_in(unit, figures)) for title, unit in PANELS.items()])
+
+
+def lines_in(unit: str, figures: BySize) -> dict[str, dict[int, float]]:
+    """What was measured in this unit, as a line for each figure."""
+    names = [name for name, figure in next(iter(figures.values())).items() if figure.unit == unit]
+    return {name: {size: figures[size][name].value for size in sorted(figures)} for name in names}
