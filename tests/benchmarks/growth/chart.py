@@ -8,12 +8,13 @@ other packages together; nothing in it depends on the day or the machine, so the
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import accumulate
 from math import ceil, floor, log10
 
 Lines = Mapping[str, Mapping[int, float]]  # name → size → value
 
-PANEL, HEIGHT, TOP, BOTTOM = 300, 460, 56, 44
-LEFT, LABELS = 64, 232  # beside a panel: the numbers of its axis, and the names of its lines
+LEFT, PANEL, LABELS = 64, 500, 256  # the numbers of an axis, the drawing, the names of its lines
+HIGHEST, PER_LINE, TOP, BOTTOM = 210, 22, 56, 52  # a drawing, more for each of its lines, and what is above and below
 LINE_HEIGHT = 17
 COLOURS = 8
 
@@ -37,47 +38,51 @@ class Panel:
     unit: str
     lines: Lines
 
+    @property
+    def height(self) -> int:
+        return TOP + HIGHEST + PER_LINE * max(0, len(self.lines) - 4) + BOTTOM
+
 
 def draw(panels: Sequence[Panel]) -> str:
-    """The panels side by side."""
-    width = len(panels) * (LEFT + PANEL + LABELS)
-    style = STYLE + "".join(
+    """The panels one below the other."""
+    width, height = LEFT + PANEL + LABELS, sum(panel.height for panel in panels)
+    colours = "".join(
         f".s{number} {{ stroke: var(--c{number}); }}\n.f{number} {{ fill: var(--c{number}); }}\n"
         for number in range(COLOURS)
     )
-    drawn = [shape for place, panel in enumerate(panels) for shape in _panel(panel, place * (width / len(panels)))]
+    tops = accumulate((panel.height for panel in panels), initial=0)
     return "\n".join(
         [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {HEIGHT}" role="img">',
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" role="img">',
             f"<title>{escape('; '.join(f'{panel.title}, {panel.unit}' for panel in panels))}, by pipelines</title>",
-            f"<style>{style}</style>",
-            f'<rect width="{width:g}" height="{HEIGHT}" style="fill: var(--ground)"/>',
-            *drawn,
+            f"<style>{STYLE}{colours}</style>",
+            f'<rect width="{width}" height="{height}" style="fill: var(--ground)"/>',
+            *(shape for panel, top in zip(panels, tops, strict=False) for shape in _panel(panel, top)),
             "</svg>\n",
         ]
     )
 
 
-def _panel(panel: Panel, x: float) -> Iterable[str]:
-    sizes = sorted({size for values in panel.lines.values() for size in values})
+def _panel(panel: Panel, top: int) -> Iterable[str]:
+    sizes = {size for values in panel.lines.values() for size in values}
     values = [value for by_size in panel.lines.values() for value in by_size.values()]
-    across = _Axis(sizes, x + LEFT, x + LEFT + PANEL)
-    up = _Axis(values, HEIGHT - BOTTOM, TOP)
-    yield f'<text class="title" x="{x + LEFT:g}" y="22">{escape(panel.title)}</text>'
-    yield f'<text x="{x + LEFT:g}" y="42">{escape(panel.unit)}</text>'
+    across = _Axis(sizes, LEFT, LEFT + PANEL)
+    up = _Axis(values, top + panel.height - BOTTOM, top + TOP)
+    yield f'<text class="title" x="{LEFT}" y="{top + 24}">{escape(panel.title)}</text>'
+    yield f'<text x="{LEFT}" y="{top + 44}">{escape(panel.unit)}</text>'
     for decade in across.decades():
         yield _rule(across.place(decade), up.start, across.place(decade), up.end)
-        yield _text(across.place(decade), HEIGHT - BOTTOM + 18, f"{decade:,.0f}", "middle")
+        yield _text(across.place(decade), up.start + 18, f"{decade:,.0f}", "middle")
     for decade in up.decades():
         yield _rule(across.start, up.place(decade), across.end, up.place(decade))
         yield _text(across.start - 8, up.place(decade) + 4, f"{decade:,g}", "end")
-    yield _text((across.start + across.end) / 2, HEIGHT - 8, "pipelines", "middle")
+    yield _text((across.start + across.end) / 2, up.start + 36, "pipelines", "middle")
     yield from _lines(panel.lines, across, up)
 
 
 def _lines(lines: Lines, across: "_Axis", up: "_Axis") -> Iterable[str]:
     ends = {name: up.place(values[max(values)]) for name, values in lines.items()}
-    labels = _apart(ends)
+    labels = _apart(ends, up)
     for number, (name, values) in enumerate(lines.items()):
         colour = number % COLOURS
         points = [(across.place(size), up.place(value)) for size, value in sorted(values.items())]
@@ -90,17 +95,17 @@ def _lines(lines: Lines, across: "_Axis", up: "_Axis") -> Iterable[str]:
         yield f'<text class="f{colour}" x="{x + 27:.1f}" y="{labels[name] + 4:.1f}">{escape(name)}</text>'
 
 
-def _apart(ends: Mapping[str, float]) -> dict[str, float]:
-    """Where each name stands: beside the end of its line, and below the name above it."""
+def _apart(ends: Mapping[str, float], up: "_Axis") -> dict[str, float]:
+    """Where each name stands: beside the end of its line, below the name above it, and none below the drawing."""
     placed: dict[str, float] = {}
-    lowest = float(TOP)
-    for name, y in sorted(ends.items(), key=lambda end: end[1]):
-        placed[name] = max(y, lowest)
+    lowest = up.end
+    for name in sorted(ends, key=lambda name: ends[name]):
+        placed[name] = max(ends[name], lowest)
         lowest = placed[name] + LINE_HEIGHT
-    over = max(0.0, lowest - LINE_HEIGHT - (HEIGHT - BOTTOM))
-    floor_below = float(HEIGHT)
-    for name in sorted(placed, key=lambda name: -placed[name]) if over else ():
-        placed[name] = floor_below = min(placed[name], HEIGHT - BOTTOM, floor_below - LINE_HEIGHT)
+    highest = up.start
+    for name in reversed(list(placed)):
+        placed[name] = min(placed[name], highest)
+        highest = placed[name] - LINE_HEIGHT
     return placed
 
 
