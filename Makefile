@@ -7,16 +7,19 @@ MANAGE := $(IN)/python manage.py
 # Without pip inside the environment: the machine's own pip fills it, which saves half of the time.
 PIP := $(PYTHON) -m pip --python $(VENV) --disable-pip-version-check install --no-input --require-hashes
 PYTEST := $(IN)/python -m pytest -n auto --maxprocesses 4
+# For `test`: which files, all unless said; and which PostgreSQL of this machine, `newest` or a version such as 15.
+TESTS ?=
+POSTGRESQL ?=
 SCHEMA := config/openapi.json
 
 say = @printf '\n==> %s\n' $(1)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test lint format types bench load fuzz schema schema-check pins clean
+.PHONY: help setup setup-dev run test test-versions lint format types bench growth load fuzz schema schema-check pins clean
 .DELETE_ON_ERROR:
 
 help: ## say what there is to make
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: $(VENV)/.setup ## make .venv with all that running needs
 
@@ -46,9 +49,12 @@ run: setup ## set up, load the demo organisation, serve on http://localhost:8084
 
 test: setup-dev ## run all tests on SQLite, then on PostgreSQL
 	$(call say,"Testing on SQLite")
-	$(PYTEST) --database sqlite
+	$(PYTEST) --database sqlite $(TESTS)
 	$(call say,"Testing on PostgreSQL")
-	$(PYTEST) --database postgresql
+	$(PYTEST) --database postgresql $(addprefix --postgresql ,$(POSTGRESQL)) $(TESTS)
+
+test-versions: ## run the tests on the oldest and the newest Python, Django and PostgreSQL
+	bash .ci/versions
 
 lint: setup-dev ## check format, style and the directions of imports
 	$(call say,"Checking the format")
@@ -69,6 +75,10 @@ types: setup-dev ## check the types
 bench: setup-dev ## run the benchmarks in tests/benchmarks on PostgreSQL
 	$(call say,"Measuring on PostgreSQL")
 	$(IN)/python -m pytest --database postgresql --override-ini 'python_files=bench_*.py' -s tests/benchmarks
+
+growth: setup-dev ## measure at 100 to 100,000 pipelines, and write the page about it
+	$(call say,"Measuring growth on PostgreSQL")
+	$(IN)/python -m pytest --database postgresql -s tests/benchmarks/bench_growth.py
 
 LOAD_SECONDS ?= 600
 
@@ -104,5 +114,5 @@ pins: ## pin the newest versions that pyproject.toml allows
 UV := --quiet --python-version 3.11 --universal --generate-hashes --no-header --no-annotate --no-emit-index-url
 
 clean: ## remove what was made, except the database
-	rm -rf $(VENV) var/uv var/static .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-* var/uv var/static .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

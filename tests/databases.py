@@ -17,7 +17,7 @@ import psycopg
 import pytest
 from django.db import connections
 
-from tests.postgresql import Server, Unavailable
+from tests.postgresql import NEWEST, WANTED, Server, Unavailable
 
 NO_DATABASE = 3  # pytest's own exit code for "something went wrong inside", which no caller takes for success
 
@@ -32,12 +32,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="sqlite",
         help="What the tests run on (default: sqlite).",
     )
+    parser.addoption(
+        "--postgresql",
+        metavar="VERSION",
+        help=f"With --database postgresql: `{NEWEST}`, or a version such as 18, of those on this machine, "
+        "whatever TEST_DATABASE_URL says.",
+    )
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None]:
     """Runs around pytest-django's hook of this name, which loads the settings and with them DATABASE_URL."""
     if not _is_worker():
+        if version := early_config.known_args_namespace.postgresql:
+            os.environ[WANTED] = version
         os.environ["DATABASE_URL"] = _database_url(early_config)
     yield
 
@@ -53,7 +61,7 @@ def _database_url(config: pytest.Config) -> str:
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
         config.stash[description] = f"SQLite {sqlite3.sqlite_version}"
         return f"sqlite:///{folder / 'pinion.sqlite3'}"
-    if "TEST_DATABASE_URL" in os.environ:
+    if "TEST_DATABASE_URL" in os.environ and WANTED not in os.environ:
         return os.environ["TEST_DATABASE_URL"]
     config.stash[server] = Server()
     return config.stash[server].url

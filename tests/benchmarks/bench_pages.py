@@ -85,7 +85,7 @@ def test_the_thousandth_page_of_every_list_takes_as_long_as_the_first(
     assert missed == []
 
 
-def deep_cursor(path: str, bearer: str) -> tuple[int, str]:
+def deep_cursor(path: str, bearer: str, limit: int = LIMIT) -> tuple[int, str]:
     """The cursor of the thousandth page, or of the last full one where a filter leaves fewer; and which it is."""
     match = resolve(f"/v1/admin/{path.partition('?')[0]}")
     view: Any = match.func
@@ -95,9 +95,9 @@ def deep_cursor(path: str, bearer: str) -> tuple[int, str]:
     endpoint.setup(request, **match.kwargs)
     endpoint.request, endpoint.format_kwarg = endpoint.initialize_request(request), None
     rows: Any = endpoint.filter_queryset(endpoint.get_queryset()).order_by(*endpoint.ordering)
-    page = min(1000, rows.count() // LIMIT)
+    page = min(1000, rows.count() // limit)
     assert page > 1, f"{path} has too few rows to compare pages"
-    return page, cursor_of(rows[(page - 1) * LIMIT - 1], endpoint.ordering)
+    return page, cursor_of(rows[(page - 1) * limit - 1], endpoint.ordering)
 
 
 def timed(api: Api, *paths: str) -> list[float]:

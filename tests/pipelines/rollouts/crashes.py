@@ -7,12 +7,11 @@ import signal
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from itertools import chain
 from pathlib import Path
 
 from django.db import connection
 
-from tests.postgresql import DURABLE, PREFIX, Keeper, choose, in_the_wheel, installed, lock, sweep
+from tests.postgresql import DURABLE, PREFIX, Keeper, candidates, choose, lock, sweep
 
 
 class CrashingServer(Keeper):
@@ -53,7 +52,7 @@ def roomy_memory() -> Path | None:
 @contextmanager
 def crashing_server() -> Generator[CrashingServer]:
     """One that runs. Raises Unavailable where the machine has no PostgreSQL of its own."""
-    binaries = choose(chain(installed(), in_the_wheel()))
+    binaries = choose(candidates())
     folder = roomy_memory() or Path("/tmp")  # noqa: S108  # a private folder is made in it, of a short path
     sweep(folder)
     home = folder / f"{PREFIX}{os.getpid()}-{secrets.token_hex(4)}"

@@ -4,6 +4,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -138,6 +139,18 @@ def run_piped(database_url: str, *arguments: str) -> tuple[int, str, str]:
     with in_pipes(database_url, *arguments) as process:
         out, errors = process.communicate(timeout=PATIENCE)
         return process.returncode, out, errors
+
+
+def wait_until_it_heeds(process: "subprocess.Popen[str]", number: signal.Signals) -> None:
+    """Until the process has a handler for this signal, which would have killed it before."""
+    bit = 1 << (number - 1)
+    status = Path(f"/proc/{process.pid}/status")
+    for _ in range(int(PATIENCE / 0.05)):
+        caught = int(status.read_text().partition("SigCgt:")[2].split()[0], 16)
+        if caught & bit:
+            return
+        time.sleep(0.05)
+    raise AssertionError("It does not heed the signal.")
 
 
 def line_of(pipe: IO[str] | None) -> str:
