@@ -1,4 +1,7 @@
-"""Objects that show columns as they are: read at once, where DRF would copy and ask one field after the other."""
+"""Objects that show columns as they are: read at once, where DRF would copy and ask one field after the other.
+
+They say the same as a ModelSerializer with these fields does. Every field is text, a number, a flag or a time.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -15,8 +18,6 @@ AS_THEY_ARE = (serializers.CharField, serializers.IntegerField, serializers.Bool
 
 
 class ColumnsObject(serializers.ModelSerializer[Shown]):
-    """Says the same as a ModelSerializer with these fields does. Every field is text, a number, a flag or a time."""
-
     def to_representation(self, instance: Any) -> dict[str, Any]:
         columns = columns_of(type(self))
         return columns.shown(columns.read(instance))

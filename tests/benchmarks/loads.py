@@ -38,7 +38,7 @@ GUNICORN = [
     "--bind",
     "127.0.0.1:{port}",
     "--worker-class",
-    "gthread",
+    "config.rest.threads.PatientWorker",
     "--threads",
     "4",
     "--no-control-socket",

@@ -82,10 +82,11 @@ class Fleet:
 
     @transaction.atomic
     def _fill(self, size: int) -> None:
-        version = take_version(actor=self.actor, version_id=new_version_id())
+        version_id = new_version_id()
+        take_version(actor=self.actor, version_id=version_id)
         names = {
             "organisation": self.organisation.pk,
-            "version": version.pk,
+            "version": version_id,
             "processor": self.processor.pk,
             "now": connection.ops.adapt_datetimefield_value(timezone.now()),
             "first": self.size + 1,
