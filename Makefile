@@ -72,9 +72,9 @@ types: setup-dev ## check the types
 	$(call say,"Checking the types")
 	$(IN)/mypy
 
-bench: setup-dev ## run the benchmarks in tests/benchmarks on PostgreSQL
+bench: setup-dev ## run the benchmarks in tests/benchmarks on PostgreSQL, and write their table on the page there
 	$(call say,"Measuring on PostgreSQL")
-	$(IN)/python -m pytest --database postgresql --override-ini 'python_files=bench_*.py' -s tests/benchmarks
+	BENCH_PAGE=yes $(IN)/python -m pytest --database postgresql --override-ini 'python_files=bench_*.py' -s tests/benchmarks
 
 growth: setup-dev ## measure at 100 to 100,000 pipelines, and write the page about it
 	$(call say,"Measuring growth on PostgreSQL")

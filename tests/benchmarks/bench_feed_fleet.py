@@ -4,7 +4,6 @@
 """
 
 import time
-from collections.abc import Callable
 from contextlib import closing
 from http.client import HTTPConnection
 from statistics import median
@@ -19,6 +18,7 @@ from pipelines.models import ConfigurationHead, ConfigurationVersion
 from pipelines.registry import update_pipeline
 from tests.benchmarks.bench_feed_streams import megabytes
 from tests.benchmarks.conftest import KEY, MOMENT, NUMBERED, ROWS
+from tests.benchmarks.last_run import Record
 from tests.benchmarks.loads import served_on_one_core
 from tests.factories import PipelineFactory, TemplateFactory, revision_of, system
 from tests.pipelines.feed.clients import processor_token
@@ -62,7 +62,7 @@ def fleet(committed_db: str, organisation: Organisation) -> Organisation:
 
 
 def test_a_snapshot_of_a_hundred_thousand_pipelines_is_quick_and_takes_no_memory(
-    committed_db: str, fleet: Organisation, other_core: None, say: Callable[[str], None]
+    committed_db: str, fleet: Organisation, other_core: None, record: Record
 ) -> None:
     bearer = {"Authorization": f"Bearer {processor_token(fleet)[1]}"}
     walls, sizes = [], []
@@ -84,16 +84,15 @@ def test_a_snapshot_of_a_hundred_thousand_pipelines_is_quick_and_takes_no_memory
         for _ in snapshot(fleet.pk, None, Documents()):
             pass
         works.append(ROWS / (time.process_time() - began))
-    say(
-        f"\nSnapshot of {ROWS:,} pipelines: {max(walls):,.0f} pipelines/s over a socket, "
-        f"{median(works):,.0f} per second of its own work; memory {sizes} MB"
-    )
+    figure = f"{max(walls):,.0f} pipelines/s over a socket, {median(works):,.0f} per second of its own work"
+    record(f"feed: a snapshot of {ROWS:,} pipelines", figure, f"≥ {LEAST_PER_SECOND:,}/s")
+    record("feed: memory after each of four snapshots", f"{', '.join(map(str, sizes))} MB", "flat")
     assert max(walls) >= LEAST_PER_SECOND
     assert sizes[-1] - sizes[1] < MOST_GROWTH
 
 
 def test_what_changed_by_one_edit_in_a_hundred_thousand_pipelines_is_found_at_once(
-    fleet: Organisation, say: Callable[[str], None]
+    fleet: Organisation, record: Record
 ) -> None:
     documents = Documents()
     taken = []
@@ -104,5 +103,6 @@ def test_what_changed_by_one_edit_in_a_hundred_thousand_pipelines_is_found_at_on
         page = changes(Question(fleet.pk, newest - 1), documents)
         taken.append((time.perf_counter() - began) * 1000)
         assert page.count(b'"pipeline_id"') == 1
-    say(f"\nChanges after one edit in {ROWS:,} pipelines: {median(taken):.1f} ms, at best {min(taken):.1f} ms")
+    figure = f"median {median(taken):.1f} ms, at best {min(taken):.1f} ms"
+    record(f"feed: changes after one edit in {ROWS:,} pipelines", figure, f"< {MOST_MILLISECONDS} ms")
     assert median(taken) < MOST_MILLISECONDS

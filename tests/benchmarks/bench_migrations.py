@@ -6,6 +6,7 @@ or changes a pin waits for longer. `tests/config/test_migration_locks.py` is the
 
 from collections.abc import Callable
 
+from tests.benchmarks.last_run import Record
 from tests.config.migrating import first_version, migrate_beside
 
 ROWS = 1_000_000
@@ -13,7 +14,7 @@ MOST_SECONDS = 2.0
 
 
 def test_migrating_a_million_pins_holds_no_table_for_two_seconds(
-    spare_database: str, say: Callable[[str], None]
+    spare_database: str, record: Record, say: Callable[[str], None]
 ) -> None:
     first_version(spare_database, ROWS)
     felt = migrate_beside(spare_database)
@@ -22,5 +23,7 @@ def test_migrating_a_million_pins_holds_no_table_for_two_seconds(
         say(f"{seconds:>8.3f} s  {mode} on {table}")
     for kind, seconds in felt.longest.items():
         say(f"{seconds:>8.3f} s  the longest {kind} of {felt.counts[kind]:,}")
+    figure = f"{felt.longest_hold:.2f} s held, {max(felt.longest.values()):.2f} s waited"
+    record(f"migrations: a table of a database with {ROWS:,} pins", figure, f"< {MOST_SECONDS:.0f} s")
     assert felt.longest_hold < MOST_SECONDS
     assert max(felt.longest.values()) < MOST_SECONDS

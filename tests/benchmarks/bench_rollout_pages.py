@@ -17,6 +17,7 @@ from pipelines.rollouts.driving import advance
 from pipelines.rollouts.lifecycle import pause_rollout, start_rollout
 from tests.benchmarks.bench_console import MOST_MS, MOST_STATEMENTS, measured, opener
 from tests.benchmarks.conftest import KEY, MOMENT, NUMBERED, ROWS
+from tests.benchmarks.last_run import Record
 from tests.console.people import at_console
 from tests.console.rollouts import ROLLOUTS, page_of
 from tests.console.test_rollout_plans import FORM
@@ -39,17 +40,22 @@ OVER = [
 
 
 def test_every_page_of_rollouts_comes_in_half_a_second_and_twenty_statements(
-    crowd: dict[str, str], organisation: Organisation, admin_user: User, capsys: pytest.CaptureFixture[str]
+    crowd: dict[str, str],
+    organisation: Organisation,
+    admin_user: User,
+    record: Record,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     with connection.cursor() as cursor:
         for statement in OVER:
             cursor.execute(statement, crowd)
     client, actor = at_console(admin_user), system(organisation)
     form = f"{ROLLOUTS}new/?template={crowd['shared']}"
-    table, missed = [], []
+    table, missed, taken = [], [], []
 
     def note(name: str, best: float, statements: int, *, has_bar: bool = True) -> None:
         table.append(f"{name:<60} {best:>8.0f} {statements:>10}{'' if has_bar else '  (no bar)'}")
+        taken.extend([(best, statements)] if has_bar else [])
         if has_bar and (best > MOST_MS or statements > MOST_STATEMENTS):
             missed.append(name)
 
@@ -85,6 +91,7 @@ def test_every_page_of_rollouts_comes_in_half_a_second_and_twenty_statements(
     with capsys.disabled():
         print(f"\n\n{'page':<60} {'best ms':>8} {'statements':>10}")  # noqa: T201  # the benchmark's own output
         print("\n".join(table))  # noqa: T201  # the same
+    record_slowest(record, taken)
     assert missed == []
 
 
@@ -93,3 +100,10 @@ def once(do: Callable[[], Any]) -> tuple[float, int]:
     start = time.perf_counter()
     do()
     return (time.perf_counter() - start) * 1000, 0
+
+
+def record_slowest(record: Record, taken: list[tuple[float, int]]) -> None:
+    slowest, most = (max(each) for each in zip(*taken, strict=True))
+    figure = f"the slowest {slowest:.0f} ms, at most {most} statements"
+    bound = f"≤ {MOST_MS} ms, ≤ {MOST_STATEMENTS} statements"
+    record(f"console: {len(taken)} pages of a rollout with {ROWS:,} targets", figure, bound)

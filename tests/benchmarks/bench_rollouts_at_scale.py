@@ -12,7 +12,6 @@ from collections.abc import Callable
 from statistics import quantiles
 from typing import Any
 
-import pytest
 from django.db import connection
 from django.test import Client
 
@@ -26,6 +25,7 @@ from pipelines.rollouts.lifecycle import start_rollout
 from pipelines.rollouts.plans import plan_rollout
 from pipelines.rollouts.selection import Selection
 from tests.benchmarks.conftest import ROWS
+from tests.benchmarks.last_run import Record
 from tests.factories import PipelineFactory, TemplateFactory, revision_of, system, wishes
 from tests.pipelines.rollouts.crowds import build_fleet, start
 from tests.pipelines.rollouts.terminals import ROOT, environment, in_pipes
@@ -67,12 +67,11 @@ FILL = [
 
 
 def test_the_memory_of_the_command_grows_by_less_than_50_mb_from_a_thousand_pins_to_a_million(
-    committed_db: str, organisation: Organisation, capsys: pytest.CaptureFixture[str]
+    committed_db: str, organisation: Organisation, record: Record
 ) -> None:
     sizes = {rows: _peak_of_rollout(committed_db, organisation, rows) for rows in (FEW, MANY)}
-    with capsys.disabled():
-        for rows, size in sizes.items():
-            print(f"\nplanning, starting and moving {rows:>9,} pins: at most {size:,} KiB")  # noqa: T201  # the benchmark's own output
+    figure = f"{sizes[FEW] / 1024:.1f} and {sizes[MANY] / 1024:.1f} MB"
+    record(f"rollouts: memory of the command, {FEW:,} and {MANY:,} pins", figure, "< 50 MB more")
     assert sizes[MANY] - sizes[FEW] < MOST_GROWTH
 
 
@@ -95,7 +94,7 @@ def test_others_write_and_everybody_reads_while_a_large_wave_is_applied(
     organisation: Organisation,
     other_organisation: Organisation,
     admin_user: User,
-    capsys: pytest.CaptureFixture[str],
+    record: Record,
 ) -> None:
     others = Others(other_organisation, admin_user, crowd)
     for seconds, when in ((2.0, "warming up"), (QUIET_SECONDS, "quiet")):
@@ -107,10 +106,9 @@ def test_others_write_and_everybody_reads_while_a_large_wave_is_applied(
         others.work(others.is_applying, "wave")
         assert worker.wait(timeout=600) == 0
     ratios = others.ratios()
-    with capsys.disabled():
-        print(f"\n\n99 of 100, beside a wave of {ROWS:,} pins")  # noqa: T201  # the benchmark's own output
-        for name, (quiet, busy, count) in others.figures().items():
-            print(f"{name:<28} {quiet:>8.1f} ms quiet {busy:>8.1f} ms beside it, of {count}: {ratios[name]:.2f} ×")  # noqa: T201  # the same
+    for name, (quiet, busy, count) in others.figures().items():
+        figure = f"p99 {busy:.1f} ms of {count:,}, {quiet:.1f} ms when quiet: {ratios[name]:.2f} ×"
+        record(f"beside a wave of {ROWS:,} pins: {name}", figure, f"≤ {MOST_TIMES_QUIET} ×")
     assert max(ratios.values()) <= MOST_TIMES_QUIET
 
 

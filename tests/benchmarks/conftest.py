@@ -8,7 +8,10 @@ from django.db import connection
 
 from accounts.models import Organisation, User
 from integrations.models import Template
+from tests.benchmarks.last_run import pytest_terminal_summary, record
 from tests.factories import PipelineFactory, TemplateFactory, revision_of
+
+__all__ = ["pytest_terminal_summary", "record"]  # pytest finds them here
 
 ROWS = 100_000
 NUMBERED = f"generate_series(1, {ROWS}) AS n"

@@ -11,8 +11,9 @@ from tests.benchmarks.bench_growth import FLAT, SIZES
 from tests.benchmarks.growth.chart import Panel, draw
 from tests.benchmarks.growth.fleet import Fleet
 from tests.benchmarks.growth.measures import Effort, measure
-from tests.benchmarks.growth.page import FOLDER, PAGE, PANELS, PLOT, lines_in, statements_grown, write
+from tests.benchmarks.growth.page import FOLDER, PANELS, PLOT, lines_in, statements_grown, write
 from tests.benchmarks.loads import served_on_one_core
+from tests.benchmarks.page import PAGE
 from tests.readme import table
 
 QUICK = Effort(runs=1, seconds=0.2, commits=1, editors=2, page=2)

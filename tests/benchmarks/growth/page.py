@@ -1,19 +1,15 @@
 """The page about growth: its table and its plot, written anew from figures."""
 
-import platform
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
-import django
-from django.db import connection
-
 from tests.benchmarks.growth.chart import Panel, draw
 from tests.benchmarks.growth.measures import MS, PER_SECOND, SECONDS, Figure, Figures
+from tests.benchmarks.page import PAGE, conditions, write_between
 
-FOLDER = Path(__file__).resolve().parents[1]
-PAGE, PLOT = FOLDER / "README.md", FOLDER / "growth.svg"
-BEGIN, END = "<!-- growth: written by `make growth` -->", "<!-- growth: end -->"
+FOLDER = PAGE.parent
+PLOT = FOLDER / "growth.svg"
+MARKS = ("<!-- growth: written by `make growth` -->", "<!-- growth: end -->")
 PANELS = {"One at a time": MS, "All of them": SECONDS, "As many as can be": PER_SECOND}
 
 BySize = Mapping[int, Figures]
@@ -22,24 +18,7 @@ BySize = Mapping[int, Figures]
 def write(figures: BySize, folder: Path = FOLDER) -> None:
     """Put the plot beside the page, and the table where the page keeps it."""
     (folder / PLOT.name).write_text(plot(figures))
-    page = folder / PAGE.name
-    page.write_text(replaced(page.read_text(), f"{conditions()}\n\n{table(figures)}"))
-
-
-def replaced(text: str, inner: str) -> str:
-    """The page with this between its two marks."""
-    pattern = rf"(?<={re.escape(BEGIN)}\n).*(?=\n{re.escape(END)})"
-    assert re.search(pattern, text, re.DOTALL), "The page has lost its marks."
-    return re.sub(pattern, lambda _: f"\n{inner}\n", text, flags=re.DOTALL)
-
-
-def conditions() -> str:
-    """What it was measured on."""
-    with connection.cursor() as cursor:
-        version = "sqlite_version()" if connection.vendor == "sqlite" else "current_setting('server_version')"
-        cursor.execute(f"SELECT {version}")
-        database = f"{connection.display_name} {cursor.fetchone()[0].split()[0]}"
-    return f"Python {platform.python_version()}, Django {django.__version__}, {database}."
+    write_between(MARKS, f"{conditions()}\n\n{table(figures)}", folder / PAGE.name)
 
 
 def table(figures: BySize) -> str:
