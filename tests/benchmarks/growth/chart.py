@@ -13,7 +13,7 @@ from math import ceil, floor, log10
 
 Lines = Mapping[str, Mapping[int, float]]  # name → size → value
 
-LEFT, PANEL, LABELS = 64, 500, 256  # the numbers of an axis, the drawing, the names of its lines
+LEFT, PANEL, LABELS = 64, 500, 284  # the numbers of an axis, the drawing, the names of its lines
 HIGHEST, PER_LINE, TOP, BOTTOM = 210, 22, 56, 52  # a drawing, more for each of its lines, and what is above and below
 LINE_HEIGHT = 17
 COLOURS = 8
