@@ -135,7 +135,7 @@ class Watcher:
         try:
             async with self._clerks.one() as clerk:
                 news = await clerk.read(lambda: _ask(asked))
-            self._take_in(news, about)
+            self._take_in(asked, news, about)
         except Exception:
             if self._answers:  # once for each time that it is away
                 logger.exception("The feed cannot read whether anything changed")
@@ -144,11 +144,12 @@ class Watcher:
         self._answers = True
         return True
 
-    def _take_in(self, news: _News, about: Iterable[Organisation]) -> None:
-        ids = {organisation.id for organisation in about}
+    def _take_in(self, asked: _Asked, news: _News, about: Iterable[Organisation]) -> None:
+        """What was not asked for says nothing: a token that came while the database answered is none that is gone."""
+        tokens = set(asked.tokens)
         standing = {each.token_hash: each for each in news.standing}
         for token_hash, reader in list(self._memory.readers.items()):
-            if reader.organisation.id not in ids:
+            if reader.token_id not in tokens:
                 continue
             found = standing.get(token_hash)
             if found is None:
