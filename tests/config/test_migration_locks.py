@@ -1,5 +1,6 @@
 """Migrations beside people who work: none holds a table for long, and no future one will."""
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import closing
@@ -58,8 +59,13 @@ def test_migrating_many_pins_keeps_nobody_waiting_even_where_somebody_keeps_a_ta
                 assert migration.poll() is None
             busy.commit()
             assert migration.wait(timeout=60) == 0
-    assert bystanders.longest_hold < MOST_SECONDS, bystanders.held
-    assert max(bystanders.longest.values()) < MOST_SECONDS, bystanders.longest
+    assert bystanders.longest_hold < most_seconds(), bystanders.held
+    assert max(bystanders.longest.values()) < most_seconds(), bystanders.longest
+
+
+def most_seconds() -> float:
+    """Two, and more on a machine that has more to do than processors; `make bench` takes no such excuse."""
+    return MOST_SECONDS * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 # --- the migrations to come -------------------------------------------------------------------------------------------
