@@ -95,24 +95,24 @@ def test_an_id_of_another_organisation_in_a_query_or_a_form_is_one_that_nobody_h
     told_apart, tried = [], 0
     for page in list(pages_for(ours))[part::2]:
         for name in sorted(names_read(client, page)):
-            missed = nowhere(theirs)["pin"]
-            expected = [asked(client, each, their_rows, missed) for each in held(page, name, missed, ours)]
             for kind, value in kinds_for(name, theirs).items():
+                missed = nowhere(theirs)[kind]
                 answers = [asked(client, each, their_rows, value) for each in held(page, name, value, ours)]
+                expected = [asked(client, each, their_rows, missed) for each in held(page, name, missed, ours)]
                 tried += 1
                 if answers != expected:
                     told_apart.append((page.method, page.where, name, kind, answers, expected))
     assert told_apart == []
-    assert tried > 400
+    assert tried > 150
     assert everything() == before
 
 
 def kinds_for(name: str, ids: Ids) -> Ids:
-    """Those that the name of a field speaks of, or two of them; all in the long form."""
+    """Those that the name of a field speaks of, or that of a pin, which any field may hold; all in the long form."""
     if EXHAUSTIVE:
         return ids
     spoken_of = {kind: value for kind, value in ids.items() if kind in name}
-    return spoken_of or {kind: ids[kind] for kind in ("pipeline", "pin")}
+    return spoken_of or {"pin": ids["pin"]}
 
 
 def pages_for(rows: OneOfEach) -> Iterator[Page]:
