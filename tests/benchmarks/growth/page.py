@@ -1,5 +1,6 @@
 """The page about growth: its table and its plot, written anew from figures."""
 
+import os
 import platform
 import re
 from collections.abc import Mapping
@@ -34,12 +35,13 @@ def replaced(text: str, inner: str) -> str:
 
 
 def conditions() -> str:
-    """What it was measured on."""
+    """What it was measured on, and how busy that was: a load above 3 on two cores makes every figure worse."""
     with connection.cursor() as cursor:
         version = "sqlite_version()" if connection.vendor == "sqlite" else "current_setting('server_version')"
         cursor.execute(f"SELECT {version}")
         database = f"{connection.display_name} {cursor.fetchone()[0].split()[0]}"
-    return f"Python {platform.python_version()}, Django {django.__version__}, {database}."
+    machine = f"{os.cpu_count()} cores, load average {os.getloadavg()[2]:.0f}"
+    return f"Python {platform.python_version()}, Django {django.__version__}, {database}, {machine}."
 
 
 def table(figures: BySize) -> str:
