@@ -1,5 +1,6 @@
 """The page that keeps the figures, each kind between two marks of its own."""
 
+import os
 import platform
 import re
 from pathlib import Path
@@ -25,9 +26,10 @@ def replaced(text: str, inner: str, marks: Marks) -> str:
 
 
 def conditions() -> str:
-    """What it was measured on."""
+    """What it was measured on, and how busy that was: a load above 3 on two cores makes every figure worse."""
     with connection.cursor() as cursor:
         version = "sqlite_version()" if connection.vendor == "sqlite" else "current_setting('server_version')"
         cursor.execute(f"SELECT {version}")
         database = f"{connection.display_name} {cursor.fetchone()[0].split()[0]}"
-    return f"Python {platform.python_version()}, Django {django.__version__}, {database}."
+    machine = f"{os.cpu_count()} cores, load average {os.getloadavg()[2]:.0f}"
+    return f"Python {platform.python_version()}, Django {django.__version__}, {database}, {machine}."
