@@ -1,6 +1,7 @@
 """What was there before anybody came and what has been written since; how a check counts."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from accounts.models import AuditEntry
@@ -50,6 +51,11 @@ class Versions:
         self.lines: dict[str, list[HistoryEntry]] = defaultdict(list)
         for entry in HistoryEntry.objects.filter(version__in=rows).order_by("pk"):
             self.lines[entry.version_id].append(entry)
+
+    def written(self, changes: Iterable[Change]) -> list[tuple[Change, int]]:
+        """Each change that has a version, with its number, in the order of the answers; what has none is found elsewhere."""
+        found = [(change, self.of(change)) for change in sorted(changes, key=lambda one: one.answered_at)]
+        return [(change, versions[0].number) for change, versions in found if versions]
 
     def of(self, change: Change) -> list[ConfigurationVersion]:
         return [version for request_id in change.request_ids for version in self.by_request.get(request_id, [])]

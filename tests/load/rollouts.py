@@ -76,6 +76,7 @@ class Operator:
         for _ in range(LONGEST):
             said = (await self.me.ask("get_rollout", "GET", f"{ROLLOUTS}/{rollout}")).json()
             if said["state"] == "done":
+                await self.me.ask("list_rollout_targets", "GET", f"{ROLLOUTS}/{rollout}/targets?limit=100")
                 return
             await asyncio.sleep(LOOK_AGAIN)
         self.me.ledger.surprise(f"The rollout {rollout} does not come to its end.")

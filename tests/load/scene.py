@@ -81,7 +81,7 @@ def _template(organisation: Organisation, name: str, vendor: str, revisions: int
 
 
 def _values(number: int) -> dict[str, str]:
-    return {TAG: f"G-{number}", SECRET: f"secret-{number}", "note": "to be taken away"}
+    return {TAG: f"G-FIRST-{number}", SECRET: f"first-secret-{number}", "note": "to be taken away"}
 
 
 def _pipeline(organisation: Organisation, number: int, templates: list[Template]) -> Pipeline:

@@ -21,9 +21,7 @@ def streams(crowd: Crowd, scene: Scene, versions: Versions) -> Check:
     """Ever newer versions, each at once or a newer one instead, and the last one in the end."""
     check = Check("versions told by streams, each newer than the last")
     epoch, newest = head(scene.organisation.pk)
-    written = sorted(
-        (change.answered_at, versions.of(change)[0].number) for change in crowd.ledger.changes if change.lines
-    )
+    written = [(change.answered_at, number) for change, number in versions.written(crowd.ledger.changes)]
     for listener in crowd.listeners:
         heard = listener.heard
         numbers = [each.version for each in heard]
@@ -51,9 +49,9 @@ def polls(crowd: Crowd, versions: Versions) -> Check:
     """Whoever asks some seconds after a write was answered reads what it wrote, or what came after it."""
     check = Check("polls that saw what had been written")
     written: dict[str, list[tuple[float, int]]] = defaultdict(list)
-    for change in sorted((one for one in crowd.ledger.changes if one.lines), key=lambda one: one.answered_at):
-        pipeline = change.lines[0].pipeline_id
-        newest = max(versions.of(change)[0].number, written[pipeline][-1][1] if written[pipeline] else 0)
+    for change, number in versions.written(crowd.ledger.changes):
+        pipeline = change.lines[0].pipeline_id if change.lines else ""
+        newest = max(number, written[pipeline][-1][1] if written[pipeline] else 0)
         written[pipeline].append((change.answered_at, newest))
     for poller in crowd.pollers:
         for seen in poller.seen:
