@@ -41,7 +41,7 @@ class CompiledQuery(Generic[Row]):
         if queryset.query.select_for_update and connection.get_autocommit():
             raise TransactionManagementError("These rows are locked: ask for them inside of a transaction.")
         # All that Django does with a compiler happens as ever, but that this one need not write the SQL.
-        queryset.query.get_compiler = lambda *_, **__: self._compiler(values)  # type: ignore[method-assign]
+        queryset.query.get_compiler = lambda *_, **__: self._compiler(values)  # type: ignore[method-assign]  # of this copy alone
         return list(queryset)
 
     @cached_property

@@ -18,8 +18,9 @@ from tests.pipelines.client.servers import COMMANDS, killable
 from tests.pipelines.rollouts.crowds import build_fleet
 from tests.pipelines.test_concurrency import assert_consistent
 
-KILLS = 2
-MANY = 200  # more than are written until the end
+KILLS = 2  # and more, until one has met somebody in the middle of a write
+MOST_KILLS = 8
+MANY = 500  # more than are written until the end
 
 
 def answered(writers: Sequence[Writer]) -> int:
@@ -50,12 +51,14 @@ def test_writes_to_a_server_that_is_killed_again_and_again(
         clicker = Disabler(server.url, editor, list(pins.values_list("pk", flat=True)[:100]))
         writers: list[Writer] = [*people, clicker]
         with at_work(writers):
-            for _ in range(KILLS):
+            for number in range(MOST_KILLS):
                 before = answered(writers)
                 until(lambda before=before: answered(writers) > before + 10, 60)  # type: ignore[misc]  # mypy infers no type for a default
                 time.sleep(random.random() / 20)  # noqa: S311  # any moment will do
                 server.kill()
                 server.start()
+                if number + 1 >= KILLS and any(writer.unsure for writer in writers):
+                    break
         until(nobody_is_in_a_transaction)
         assert clicker.told
         assert sum(len(writer.unsure) for writer in writers) > 0

@@ -107,7 +107,7 @@ def test_a_body_that_ends_too_early_uses_up_no_idempotency_key(served: Served) -
         connection.shutdown(socket.SHUT_WR)
         answer = b"".join(iter(partial(connection.recv, 65536), b""))  # of uvicorn none: it takes the client for gone
     assert answer == b"" or (
-        answer.startswith(b"HTTP/1.1 400 ") and b"The body ends before the length that was announced." in answer
+        answer.startswith(b"HTTP/1.1 400 ") and b"The body ended before all of it was here." in answer
     )
 
 
