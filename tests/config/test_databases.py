@@ -68,8 +68,8 @@ def test_triggers_that_refuse_to_delete_are_set_aside_for_the_clean_up_only(tran
             Group.objects.all().delete()
     finally:
         with connection.cursor() as cursor:
-            on = " ON auth_group" if connection.vendor == "postgresql" else ""
-            cursor.execute(f"DROP TRIGGER groups_stay{on}")
+            on_its_own = connection.vendor == "sqlite"
+            cursor.execute("DROP TRIGGER groups_stay" if on_its_own else "DROP FUNCTION groups_stay() CASCADE")
 
 
 def _refuse_to_delete_groups() -> None:

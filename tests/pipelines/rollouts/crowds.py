@@ -14,6 +14,8 @@ from pipelines.rollouts.waves import parse_waves
 from pipelines.versions import publish
 from tests.factories import TemplateFactory, revision_of, system
 
+COUNTED_ANEW = 1000  # so many new rows PostgreSQL would soon have noticed by itself, in a database that is not so new
+
 
 @transaction.atomic
 def build_fleet(organisation: Organisation, size: int, templates: int = 1) -> list[Template]:
@@ -38,6 +40,9 @@ def build_fleet(organisation: Organisation, size: int, templates: int = 1) -> li
         for pin in pins
     ]
     publish(actor=system(organisation), entries=entries, pipelines=[shop.pk for shop in shops])
+    if size >= COUNTED_ANEW and connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE")
     return made
 
 
