@@ -6,7 +6,7 @@ IN := $(VENV)/bin
 MANAGE := $(IN)/python manage.py
 # Without pip inside the environment: the machine's own pip fills it, which saves half of the time.
 PIP := $(PYTHON) -m pip --python $(VENV) --disable-pip-version-check install --no-input --require-hashes
-PYTEST := $(IN)/python -m pytest -n auto --maxprocesses 4
+PYTEST := $(IN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 # For `test`: which files, all unless said; and which PostgreSQL of this machine, `newest` or a version such as 15.
 TESTS ?=
 POSTGRESQL ?=
