@@ -16,6 +16,7 @@ class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's own, which takes in a head of any size and waits for its end for ever."""
 
     _patience: asyncio.TimerHandle | None = None
+    _in_head = True
     _taken = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
@@ -23,17 +24,24 @@ class BoundedProtocol(HttpToolsProtocol):
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
-        self._taken += len(data)
+        """A head mostly comes in one piece, and then costs nothing more than it did: no timer, no counting."""
+        if self._in_head:
+            self._taken += len(data)
         super().data_received(data)
-        if self._patience is not None and self._taken > LARGEST_HEAD:
+        if not self._in_head:
+            self._stop_waiting()
+        elif self._taken > LARGEST_HEAD:
             self._refuse(TOO_LARGE)
+        elif self._patience is None:
+            self._await_head()
 
     def on_message_begin(self) -> None:
+        self._in_head = True
         super().on_message_begin()
-        self._await_head()
 
     def on_headers_complete(self) -> None:
-        self._stop_waiting()
+        self._in_head = False
+        self._taken = 0
         super().on_headers_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -41,9 +49,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def _await_head(self) -> None:
-        if self._patience is None:
-            self._taken = 0
-            self._patience = self.loop.call_later(settings.REQUEST_SECONDS, self._refuse, TOO_SLOW)
+        self._patience = self.loop.call_later(settings.REQUEST_SECONDS, self._refuse, TOO_SLOW)
 
     def _stop_waiting(self) -> None:
         if self._patience is not None:

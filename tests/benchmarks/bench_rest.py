@@ -22,7 +22,7 @@ from accounts.credentials import access_token
 from accounts.models import AuditEntry, Organisation, User
 from pipelines.models import HistoryEntry, Pin, Pipeline
 from tests.benchmarks.last_run import Record
-from tests.benchmarks.loads import GUNICORN, request_for, requests_per_second, served_on_one_core
+from tests.benchmarks.loads import GTHREAD, GUNICORN, request_for, requests_per_second, served_on_one_core
 from tests.factories import PinFactory, PipelineFactory, TemplateFactory, revision_of, wishes
 
 PINS = 10
@@ -73,7 +73,7 @@ class Side:
 def sides(committed_db: str, editor_user: User) -> Generator[tuple[Side, Side]]:
     with (
         served_on_one_core("config.wsgi", GUNICORN, DATABASE_URL=committed_db) as (ours, _),
-        served_on_one_core("tests.benchmarks.plain.wsgi", GUNICORN, DATABASE_URL=committed_db) as (plain, _),
+        served_on_one_core("tests.benchmarks.plain.wsgi", GTHREAD, DATABASE_URL=committed_db) as (plain, _),
     ):
         yield (
             Side("Pinion", ours, "/v1/admin/pipelines/{}/integrations", "revision_id", access_token(editor_user)),

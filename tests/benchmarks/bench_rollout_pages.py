@@ -26,10 +26,10 @@ from tests.factories import system
 OVER = [
     "SET session_replication_role = replica",
     f"""INSERT INTO pipelines_rollout (id, organisation_id, template_id, revision_id, state, reason, selection,
-            soak_seconds, gate, on_failure, on_inconclusive, skip_blocked, plan_hash, wave_count, waves_applied, runs_for,
+            soak_seconds, gate, on_failure, on_inconclusive, skip_blocked, waves_asked, plan_hash, wave_count, waves_applied, runs_for,
             row_version, created_at, started_at, finished_at, actor_type, actor_id, actor_label, request_id)
         SELECT 'ro_' || {KEY}, %(organisation)s, %(halved)s, %(second)s, 'done', '', '{{}}', 0, NULL, 'pause', 'pause',
-            false, 'x', 1, 1, '{{"type": "user", "id": "usr_1", "label": "bench"}}', 1, {MOMENT}, {MOMENT}, {MOMENT},
+            false, '100%%', 'x', 1, 1, '{{"type": "user", "id": "usr_1", "label": "bench"}}', 1, {MOMENT}, {MOMENT}, {MOMENT},
             'user', 'usr_1', 'bench', '' FROM {NUMBERED}""",
     f"""INSERT INTO pipelines_rolloutwave (rollout_id, number, upper, size, moved, applied_at, watched_from, verdict,
             verdict_reason)

@@ -43,6 +43,7 @@ GUNICORN = [
     "4",
     "--no-control-socket",
 ]
+GTHREAD = [part.replace("config.rest.threads.PatientWorker", "gthread") for part in GUNICORN]
 WARM_UP = 0.3  # seconds that are not counted
 
 
