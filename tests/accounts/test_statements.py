@@ -158,20 +158,25 @@ def test_what_only_the_commit_refuses_undoes_all(committed_db: str, organisation
     assert actions() == ["after"]
 
 
-def test_what_is_committed_together_is_seen_by_others_at_once(committed_db: str, organisation: Organisation) -> None:
+def test_what_is_committed_together_is_sent_in_one_and_seen_by_others_at_once(
+    committed_db: str, organisation: Organisation, database_kind: str
+) -> None:
     seen: list[list[str]] = []
 
     def look() -> None:
         seen.append(actions())
         connection.close()
 
-    with committed_together():
+    with count_queries() as queries, committed_together():
         insert(entry(organisation, "first"))
         insert(entry(organisation, "second"))
     other = Thread(target=look)
     other.start()
     other.join()
     assert (seen, connection.in_atomic_block) == ([["first", "second"]], False)
+    assert [sql.endswith(";COMMIT") for sql in queries.statements] == {"postgresql": [True]}.get(
+        database_kind, [False, False]
+    )
 
 
 def test_inside_of_another_transaction_the_outer_one_commits(committed_db: str, organisation: Organisation) -> None:

@@ -122,7 +122,7 @@ def forms(names: dict[str, str], client: Client) -> dict[str, Callable[[], Any]]
 
 
 def test_every_page_comes_in_half_a_second_and_twenty_statements(
-    crowd: dict[str, str], admin_user: User, record: Record, capsys: pytest.CaptureFixture[str]
+    crowd: dict[str, str], admin_user: User, record: Record, say: Callable[[str], None]
 ) -> None:
     client = at_console(admin_user)
     opened: dict[str, Callable[[], Any]] = {address: opener(client, address) for address in pages(crowd)}
@@ -136,9 +136,8 @@ def test_every_page_comes_in_half_a_second_and_twenty_statements(
         table.append(f"{shown:<72} {best:>8.0f} {statements:>10}")
         if best > MOST_MS or statements > MOST_STATEMENTS:
             missed.append(shown)
-    with capsys.disabled():
-        print(f"\n\n{'page':<72} {'best ms':>8} {'statements':>10}")  # noqa: T201  # the benchmark's own output
-        print("\n".join(table))  # noqa: T201  # the same
+    say(f"\n\n{'page':<72} {'best ms':>8} {'statements':>10}")
+    say("\n".join(table))
     slowest, most = (max(each) for each in zip(*taken, strict=True))
     figure = f"the slowest {slowest:.0f} ms, at most {most} statements"
     record(f"console: {len(taken)} pages and forms", figure, f"≤ {MOST_MS} ms, ≤ {MOST_STATEMENTS} statements")

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-import pytest
 from django.utils import timezone
 
 from accounts.models import Organisation
@@ -29,7 +28,7 @@ MEASURED = 5
 
 
 def test_reports_and_sums_come_in_half_a_second(
-    crowd: dict[str, str], organisation: Organisation, record: Record, capsys: pytest.CaptureFixture[str]
+    crowd: dict[str, str], organisation: Organisation, record: Record, say: Callable[[str], None]
 ) -> None:
     api = Api(token(organisation, Role.PROCESSOR)[1])
     pins = list(Pin.objects.filter(template=crowd["halved"]).order_by("pk")[:LIMIT])
@@ -50,10 +49,9 @@ def test_reports_and_sums_come_in_half_a_second(
         "the sums of 100,000 pins": lambda: delivery_totals(pins=wave, revisions=[crowd["second"]], since=since),
     }
     table = {name: measured(deed) for name, deed in deeds.items()}
-    with capsys.disabled():
-        print(f"\n\n{'what':<30} {'best ms':>8} {'statements':>10}")  # noqa: T201  # the benchmark's own output
-        for name, (best, statements) in table.items():
-            print(f"{name:<30} {best:>8.0f} {statements:>10}")  # noqa: T201  # the same
+    say(f"\n\n{'what':<30} {'best ms':>8} {'statements':>10}")
+    for name, (best, statements) in table.items():
+        say(f"{name:<30} {best:>8.0f} {statements:>10}")
     for name, (best, statements) in table.items():
         record(f"reports: {name}", f"{best:.0f} ms, {statements} statements", f"≤ {MOST_MS} ms")
     assert {name: best for name, (best, _) in table.items() if best > MOST_MS} == {}

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any
 
-import pytest
 from django.db import connection, transaction
 
 from accounts.models import Organisation
@@ -40,18 +39,17 @@ BARE_HISTORY = """
 
 
 def test_moving_takes_at_most_twice_the_bare_sql_and_planning_less_than_twice_the_bare_reading(
-    crowd: dict[str, str], organisation: Organisation, record: Record, capsys: pytest.CaptureFixture[str]
+    crowd: dict[str, str], organisation: Organisation, record: Record, say: Callable[[str], None]
 ) -> None:
     bench = Bench(organisation, crowd["shared"])
     for number in (5, 4) * ROUNDS:
         bench.round(number)
     rows = {name: median(taken) for name, taken in bench.taken.items()}
     moving, planning = rows["move"] / rows["bare sql"], rows["plan"] / rows["read"]
-    with capsys.disabled():
-        print(f"\n\n{ROWS:,} pins")  # noqa: T201  # the benchmark's own output
-        for name, seconds in rows.items():
-            print(f"{name:<20} {seconds:>8.2f} s")  # noqa: T201  # the same
-        print(f"moving {moving:.2f} × the bare SQL, planning {planning:.2f} × the bare reading")  # noqa: T201  # the same
+    say(f"\n\n{ROWS:,} pins")
+    for name, seconds in rows.items():
+        say(f"{name:<20} {seconds:>8.2f} s")
+    say(f"moving {moving:.2f} × the bare SQL, planning {planning:.2f} × the bare reading")
     record(
         f"rollouts: moving {ROWS:,} pins", f"{rows['move']:.2f} s, {moving:.2f} × the bare SQL", f"≤ {MOST_TIMES_SQL} ×"
     )

@@ -7,7 +7,6 @@ from subprocess import DEVNULL
 
 import httpx
 import pytest
-from django.core.management import call_command
 from django.db import connection
 
 from accounts.roles import Role
@@ -22,12 +21,11 @@ from tests.factories import OrganisationFactory, system
 from tests.pipelines.client.planes import until
 from tests.pipelines.client.servers import KillableServer, killable
 from tests.pipelines.feed.clients import FeedReader, Stream, processor_token
-from tests.pipelines.rollouts.crashes import CrashingServer, connected_to, crashing_server
+from tests.pipelines.rollouts.crashes import CrashingServer, migrated_server
 from tests.pipelines.rollouts.crowds import build_fleet, start
 from tests.pipelines.rollouts.terminals import in_pipes
 from tests.pipelines.rollouts.test_faults import assert_all_done, wait_until_done
 from tests.pipelines.test_concurrency import assert_consistent
-from tests.postgresql import Unavailable
 
 MANY = 200  # more than are written until the end
 FLEET = 40
@@ -36,16 +34,7 @@ WAVES = ",".join(f"{percent}%" for percent in range(10, 101, 10))
 
 @pytest.fixture
 def database(committed_db: str) -> Generator[CrashingServer]:
-    """One of the test's own, which writes as in production does."""
-    if connection.vendor == "sqlite":
-        pytest.skip("SQLite has no server that could be restarted.")
-    with ExitStack() as stack:
-        try:
-            server = stack.enter_context(crashing_server())
-        except Unavailable as reason:
-            pytest.skip(f"Killing PostgreSQL takes one on this machine: {reason}")
-        stack.enter_context(connected_to(server))
-        call_command("migrate", verbosity=0)
+    with migrated_server() as server:
         yield server
 
 
@@ -90,7 +79,7 @@ def test_a_database_that_is_killed_and_restarted_during_writes_rollouts_and_stre
                 take_away()
                 until(lambda: is_away(web) and is_away(feed), 30)
                 assert reader.changes(since=0).code == (503, "UNAVAILABLE")
-                database.restart()
+                database.run()
                 connection.close()  # it died with the server
                 until(lambda: is_back(web) and is_back(feed), 30)
         wait_until_done(rollouts)

@@ -101,6 +101,28 @@ def test_creating_a_pin_takes_the_same_few_statements_with_10_and_with_10_000_pi
     assert (len(few), len(few.transaction_control)) == (statements, 2), str(few)  # the two are BEGIN and COMMIT
 
 
+def moving(api: Api, organisation: Organisation, template: Template) -> Queries:
+    pipeline = PipelineFactory(organisation=organisation, parameters=wishes(ga4="G-1"))
+    pin = PinFactory(organisation=organisation, pipeline=pipeline, template=template, number=1)
+    body = {"revision_id": revision_of(template, 2).pk}
+    with count_queries() as queries:
+        assert api.patch(f"pipelines/{pipeline.pk}/integrations/{pin.pk}", body).status_code == 200
+    return queries
+
+
+def test_moving_a_pin_takes_the_same_few_statements_with_10_and_with_10_000_pipelines(
+    editor: Api, organisation: Organisation, database_kind: str
+) -> None:
+    template = TemplateFactory(organisation=organisation, vendor="ga4", config=GA4, revisions=2)
+    fill(organisation, 10)
+    few = moving(editor, organisation, template)
+    Pipeline.objects.filter(slug__startswith="p-").delete()
+    fill(organisation, 10_000)
+    assert_same_queries(few, moving(editor, organisation, template))
+    statements = 5 if database_kind == "postgresql" else 10  # PostgreSQL takes the last six as one
+    assert (len(few), len(few.transaction_control)) == (statements, 2), str(few)
+
+
 def test_creating_a_pipeline_takes_the_same_statements_with_10_000_pipelines(
     editor: Api, organisation: Organisation
 ) -> None:

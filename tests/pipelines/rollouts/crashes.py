@@ -6,12 +6,14 @@ import shutil
 import signal
 import time
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import pytest
+from django.core.management import call_command
 from django.db import connection
 
-from tests.postgresql import DURABLE, PREFIX, Keeper, candidates, choose, lock, sweep
+from tests.postgresql import DURABLE, PREFIX, Keeper, Unavailable, candidates, choose, lock, sweep
 
 
 class CrashingServer(Keeper):
@@ -36,10 +38,6 @@ class CrashingServer(Keeper):
     def shut_down(self) -> None:
         """As an operator restarts it: whoever is connected is told, and thrown out."""
         self._run("pg_ctl", "-D", self.data, "-l", self.home / "log", "-m", "fast", "-w", "-t", "60", "stop")
-
-    def restart(self) -> None:
-        """Return when it has recovered, and takes connections."""
-        self._run("pg_ctl", "-D", self.data, "-l", self.home / "log", "-w", "-t", "60", "start")
 
 
 def roomy_memory() -> Path | None:
@@ -97,3 +95,18 @@ def _is_alive(process: int) -> bool:
     except OSError:
         return False
     return state != "Z"
+
+
+@contextmanager
+def migrated_server() -> Generator[CrashingServer]:
+    """One of the test's own with Pinion's tables, which stands in for the test database; skips where none can be had."""
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite has no server that could be killed or restarted.")
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(crashing_server())
+        except Unavailable as reason:
+            pytest.skip(f"Killing PostgreSQL takes one on this machine: {reason}")
+        stack.enter_context(connected_to(server))
+        call_command("migrate", verbosity=0)
+        yield server

@@ -11,7 +11,6 @@ from contextlib import ExitStack
 from subprocess import DEVNULL
 
 import pytest
-from django.core.management import call_command
 from django.db import connection
 
 from accounts.models import AuditEntry, Organisation
@@ -20,12 +19,11 @@ from pipelines.pins import update_pin
 from pipelines.rollouts.driving import advance
 from pipelines.rollouts.lifecycle import pause_rollout
 from tests.factories import OrganisationFactory, system
-from tests.pipelines.rollouts.crashes import CrashingServer, connected_to, crashing_server
+from tests.pipelines.rollouts.crashes import CrashingServer, migrated_server
 from tests.pipelines.rollouts.crowds import build_fleet, moves_of, standing_of, start
 from tests.pipelines.rollouts.terminals import in_pipes, line_of, run_piped, wait_until_it_heeds
 from tests.pipelines.rollouts.watching import watching
 from tests.pipelines.test_concurrency import assert_consistent, together
-from tests.postgresql import Unavailable
 
 FLEET = 100
 TWENTY_WAVES = ",".join(f"{percent}%" for percent in range(5, 101, 5))
@@ -43,16 +41,7 @@ def dice() -> random.Random:
 
 @pytest.fixture
 def crashing(committed_db: str) -> Generator[CrashingServer]:
-    """A server of the test's own, migrated, which the test may kill."""
-    if connection.vendor == "sqlite":
-        pytest.skip("SQLite has no server that could be killed: killing its worker, as above, is all there is.")
-    with ExitStack() as stack:
-        try:
-            server = stack.enter_context(crashing_server())
-        except Unavailable as reason:
-            pytest.skip(f"Killing PostgreSQL takes one on this machine: {reason}")
-        stack.enter_context(connected_to(server))
-        call_command("migrate", verbosity=0)
+    with migrated_server() as server:
         yield server
 
 
@@ -102,7 +91,7 @@ def test_a_database_killed_at_random_moments_loses_nothing_and_its_worker_goes_o
             assert line_of(worker.stdout), "The worker has ended."
             time.sleep(dice.random() / 20)
             crashing.crash()
-            crashing.restart()
+            crashing.run()
             kills += 1
         connection.close()  # it died with the server
         wait_until_done(rollouts)
@@ -119,7 +108,7 @@ def test_a_database_killed_at_random_moments_loses_nothing_and_its_worker_goes_o
         assert line_of(command.stderr) == "wave 1 of 2: 1 of 2\n"
         crashing.crash()
         _, told = command.communicate(timeout=LONGEST_WAIT)
-        crashing.restart()
+        crashing.run()
         assert told.startswith("CommandError: The database failed: ")
         assert told.endswith(
             f"A wave is applied whole or not at all: see how far it came with manage.py show_rollout {held.pk}. "
