@@ -10,5 +10,5 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup(set_prefix=False)
 # By their names, since they stand on models, and those cannot be imported before Django is set up.
 import_string("pipelines.keys.refuse_to_start_without")()
-import_string("config.anchor.keep_readable")()
+import_string("config.sqlite.keep_readable")()
 application: Any = import_string("config.runtime.Application")()
