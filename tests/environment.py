@@ -1,6 +1,7 @@
 """A pytest plugin, loaded before the settings are: the environment and the few settings that tests run with."""
 
 import os
+import signal
 from collections.abc import Generator
 
 import pytest
@@ -47,5 +48,7 @@ def pytest_load_initial_conftests() -> Generator[None]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure() -> None:
+    # A shell starts what goes on in the background deaf to Ctrl-C, and so would be every program that a test starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # The real hasher is slow on purpose: the suite would spend nine tenths of its time there.
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
