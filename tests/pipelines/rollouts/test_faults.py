@@ -25,7 +25,8 @@ from tests.pipelines.rollouts.terminals import in_pipes, line_of, run_piped, wai
 from tests.pipelines.rollouts.watching import watching
 from tests.pipelines.test_concurrency import assert_consistent, together
 
-FLEET = 100
+FLEET = 40
+TEMPLATES = 10  # of twenty waves each: several times what the quickest machine applies between the kills
 TWENTY_WAVES = ",".join(f"{percent}%" for percent in range(5, 101, 5))
 KILLS = 10
 LONGEST_WAIT = 120.0
@@ -65,13 +66,13 @@ def assert_all_done(organisation: Organisation, rollouts: Sequence[Rollout], siz
 def test_workers_killed_at_random_moments_lose_nothing_and_do_nothing_twice(
     committed_db: str, organisation: Organisation, dice: random.Random
 ) -> None:
-    rollouts = [start(template, TWENTY_WAVES) for template in build_fleet(organisation, FLEET, templates=4)]
+    rollouts = [start(template, TWENTY_WAVES) for template in build_fleet(organisation, FLEET, TEMPLATES)]
     kills = 0
     with watching(rollouts) as watch:
         while kills < KILLS and Rollout.objects.filter(state="running").exists():
             with in_pipes(committed_db, "run_rollouts") as worker:
                 line_of(worker.stdout)  # it has begun, and goes on at once
-                time.sleep(dice.random() / 10)
+                time.sleep(dice.random() / 20)
                 worker.kill()
             kills += 1
         assert run_piped(committed_db, "run_rollouts", "--once")[0] == 0
@@ -84,7 +85,7 @@ def test_a_database_killed_at_random_moments_loses_nothing_and_its_worker_goes_o
     crashing: CrashingServer, dice: random.Random
 ) -> None:
     organisation = OrganisationFactory()
-    rollouts = [start(template, TWENTY_WAVES) for template in build_fleet(organisation, FLEET, templates=4)]
+    rollouts = [start(template, TWENTY_WAVES) for template in build_fleet(organisation, FLEET, TEMPLATES)]
     kills = 0
     with watching(rollouts) as watch, in_pipes(crashing.url, "run_rollouts", errors=DEVNULL) as worker:
         while kills < KILLS:
