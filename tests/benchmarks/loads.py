@@ -20,7 +20,7 @@ sys.argv = sys.argv[1:]
 resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
 runpy.run_module(sys.argv[0], run_name="__main__")
 """
-PRODUCTION = {"DEBUG": "false", "ALLOWED_HOSTS": "localhost", "SECURE_SSL_REDIRECT": "false"}
+PRODUCTION = {"DEBUG": "false", "ALLOWED_HOSTS": "localhost", "SECURE_SSL_REDIRECT": "false", "MALLOC_ARENA_MAX": "1"}
 UVICORN = [
     "uvicorn",
     "--port",

@@ -75,7 +75,7 @@ def said(*command: str | Path) -> str:
 
 
 def test_every_variable_is_one_that_the_settings_read(services: dict[str, Any]) -> None:
-    known = {*variables(), "POSTGRES_PASSWORD"}
+    known = {*variables(), "POSTGRES_PASSWORD", "MALLOC_ARENA_MAX"}
     example = re.findall(r"^([A-Z_]+)=", (FOLDER / "pinion.env.example").read_text(), re.MULTILINE)
     ours = {name for key, service in services.items() if key != "database" for name in service["environment"]}
     asked = set(re.findall(r"\$\{([A-Z_]+)", (FOLDER / "compose.yaml").read_text()))
@@ -83,6 +83,13 @@ def test_every_variable_is_one_that_the_settings_read(services: dict[str, Any]) 
     assert {*example, *ours, *units} - known == set()
     assert asked == set(example)
     assert {"SECRET_KEY", "PINION_SECRET_KEYS", "ALLOWED_HOSTS"} <= asked
+
+
+def test_all_processes_have_one_heap_for_their_threads() -> None:
+    image = re.findall(r"^ENV .*\b(MALLOC_ARENA_MAX=\S+)", (FOLDER / "Dockerfile").read_text(), re.MULTILINE)
+    units = {path.name: "\nEnvironment=MALLOC_ARENA_MAX=1\n" in path.read_text() for path in UNITS}
+    assert image == ["MALLOC_ARENA_MAX=1"]
+    assert units == dict.fromkeys(["pinion-feed.service", "pinion-web.service", "pinion-worker.service"], True)
 
 
 def test_the_example_holds_no_secret() -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import linear_regression, median
 
-MARGIN = 0.08  # of what there was in the second tenth; allocators give back in their own time
+MARGIN = 0.05  # of what there was in the second tenth; allocators give back in their own time
 PARTS = 10
 
 

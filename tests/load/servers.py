@@ -19,6 +19,7 @@ PRODUCTION = {
     "SECURE_SSL_REDIRECT": "false",  # the clients come without the proxy that speaks TLS
     "TRUSTED_PROXIES": "1",
     "METRICS_TOKEN": METRICS_TOKEN,
+    "MALLOC_ARENA_MAX": "1",
 }
 
 
