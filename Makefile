@@ -88,7 +88,7 @@ load: setup-dev ## let mixed traffic loose for LOAD_SECONDS=600 on SQLite, then 
 	$(call say,"$(LOAD_SECONDS) seconds of traffic on PostgreSQL")
 	LOAD_SECONDS=$(LOAD_SECONDS) $(IN)/python -m pytest --database postgresql tests/load
 
-FUZZ_EXAMPLES ?= 100
+FUZZ_EXAMPLES ?= 30
 
 fuzz: setup-dev ## attack the API with FUZZ_EXAMPLES of every request, and the console with every id, on PostgreSQL
 	$(call say,"Attacking with $(FUZZ_EXAMPLES) examples of every request")
