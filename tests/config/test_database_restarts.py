@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 
 from accounts.roles import Role
-from pipelines.models import Pin
+from pipelines.models import Pin, Rollout
 from pipelines.pins import update_pin
 from pipelines.versions import head
 from tests.config.servers import Served
@@ -29,7 +29,8 @@ from tests.pipelines.test_concurrency import assert_consistent
 
 MANY = 200  # more than are written until the end
 FLEET = 40
-WAVES = ",".join(f"{percent}%" for percent in range(10, 101, 10))
+WAVES = ",".join(f"{percent}%" for percent in range(5, 101, 5))
+SOAK = 1  # second after each wave, so that the rollouts are under way until the database has come back twice
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_a_database_that_is_killed_and_restarted_during_writes_rollouts_and_stre
 ) -> None:
     organisation, elsewhere = OrganisationFactory(), OrganisationFactory()
     pins = Pin.objects.filter(template=build_fleet(organisation, MANY)[0]).order_by("pk")
-    rollouts = [start(template, WAVES) for template in build_fleet(elsewhere, FLEET, templates=2)]
+    rollouts = [start(template, WAVES, SOAK) for template in build_fleet(elsewhere, FLEET, templates=2)]
     (tmp_path / "web").mkdir()
     with ExitStack() as stack:
         web = stack.enter_context(killable(database.url, tmp_path / "web", "gunicorn"))
@@ -76,6 +77,7 @@ def test_a_database_that_is_killed_and_restarted_during_writes_rollouts_and_stre
             for take_away in (database.crash, database.shut_down):
                 before = answered(writers)
                 until(lambda before=before: answered(writers) > before + 10, 60)  # type: ignore[misc]  # mypy infers no type for a default
+                assert Rollout.objects.filter(state="running").count() == len(rollouts)
                 take_away()
                 until(lambda: is_away(web) and is_away(feed), 30)
                 assert reader.changes(since=0).code == (503, "UNAVAILABLE")
