@@ -89,6 +89,7 @@ def test_all_processes_have_one_heap_for_their_threads() -> None:
     image = re.findall(r"^ENV .*\b(MALLOC_ARENA_MAX=\S+)", (FOLDER / "Dockerfile").read_text(), re.MULTILINE)
     units = {path.name: "\nEnvironment=MALLOC_ARENA_MAX=1\n" in path.read_text() for path in UNITS}
     assert image == ["MALLOC_ARENA_MAX=1"]
+    assert "\n   export MALLOC_ARENA_MAX=1  " in (ROOT / "README.md").read_text()
     assert units == dict.fromkeys(["pinion-feed.service", "pinion-web.service", "pinion-worker.service"], True)
 
 

@@ -1,5 +1,7 @@
 """How many SQL statements a request takes, and that it is the same number however much there is."""
 
+from collections.abc import Callable
+
 import pytest
 
 from accounts.models import Organisation
@@ -79,6 +81,16 @@ def fill(organisation: Organisation, count: int) -> None:
     )
 
 
+def same_with_10_and_with_10_000(organisation: Organisation, act: Callable[[], Queries]) -> Queries:
+    """The statements of what is done beside ten pipelines, once it has taken as many beside ten thousand."""
+    fill(organisation, 10)
+    few = act()
+    Pipeline.objects.filter(slug__startswith="p-").delete()
+    fill(organisation, 10_000)
+    assert_same_queries(few, act())
+    return few
+
+
 def assigning(api: Api, organisation: Organisation, template: Template) -> Queries:
     pipeline = PipelineFactory(organisation=organisation, parameters=wishes(ga4="G-1"))
     body = {"integration_id": template.pk, "revision_id": revision_of(template).pk}
@@ -91,12 +103,7 @@ def test_creating_a_pin_takes_the_same_few_statements_with_10_and_with_10_000_pi
     editor: Api, organisation: Organisation, database_kind: str
 ) -> None:
     template = TemplateFactory(organisation=organisation, vendor="ga4", config=GA4)
-    fill(organisation, 10)
-    few = assigning(editor, organisation, template)
-    Pipeline.objects.filter(slug__startswith="p-").delete()
-    fill(organisation, 10_000)
-    many = assigning(editor, organisation, template)
-    assert_same_queries(few, many)
+    few = same_with_10_and_with_10_000(organisation, lambda: assigning(editor, organisation, template))
     statements = 6 if database_kind == "postgresql" else 10  # PostgreSQL takes the last five as one
     assert (len(few), len(few.transaction_control)) == (statements, 2), str(few)  # the two are BEGIN and COMMIT
 
@@ -114,11 +121,7 @@ def test_moving_a_pin_takes_the_same_few_statements_with_10_and_with_10_000_pipe
     editor: Api, organisation: Organisation, database_kind: str
 ) -> None:
     template = TemplateFactory(organisation=organisation, vendor="ga4", config=GA4, revisions=2)
-    fill(organisation, 10)
-    few = moving(editor, organisation, template)
-    Pipeline.objects.filter(slug__startswith="p-").delete()
-    fill(organisation, 10_000)
-    assert_same_queries(few, moving(editor, organisation, template))
+    few = same_with_10_and_with_10_000(organisation, lambda: moving(editor, organisation, template))
     statements = 5 if database_kind == "postgresql" else 10  # PostgreSQL takes the last six as one
     assert (len(few), len(few.transaction_control)) == (statements, 2), str(few)
 

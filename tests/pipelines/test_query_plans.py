@@ -64,7 +64,10 @@ def kinds_of(plan: dict[str, object]) -> Iterator[object]:
     [
         ("label=environment:production", SIZE / 2),
         ("label=team:team-2", SIZE / TEAMS),
-        ("label=environment:production&label=team:team-2", SIZE / TEAMS / 2),  # it takes labels for independent
+        (
+            "label=environment:production&label=team:team-2",
+            SIZE / TEAMS / 2,
+        ),  # every one in that team is in production: as far as two keys go it cannot know
     ],
 )
 def test_it_expects_as_many_rows_as_carry_the_labels(

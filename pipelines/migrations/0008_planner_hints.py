@@ -1,4 +1,4 @@
-"""What PostgreSQL has to know to read pages of pipelines and pins well: how labels go together, and to stay in one process."""
+"""What PostgreSQL's planner cannot find out by itself: how labels go together, and that a page is not worth a process."""
 
 from django.db import migrations
 
